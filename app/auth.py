@@ -1,0 +1,47 @@
+"""Who is asking."""
+
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from flask import Request
+
+from app.answer import Failure
+
+LOCAL_USER = "local"
+
+_FORWARDED = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP")
+
+
+def identify(request: Request) -> str:
+    """Return the id of the user who asks. Raises `Failure` 401 when that is nobody.
+
+    As long as no login is configured, that is the user of this very machine: a direct connection from loopback.
+    A proxy's connection comes from loopback too, for somebody else; and a web page from anywhere can make a browser
+    on this machine send a request, so a browser must say that the page is our own.
+    """
+    if _is_loopback(request.remote_addr) and not _is_forwarded(request) and _is_own_page(request):
+        return LOCAL_USER
+    raise Failure(401, "unauth", "User not found", {"WWW-Authenticate": "Bearer"})
+
+
+def _is_loopback(address: str | None) -> bool:
+    try:
+        found = ip_address(address or "")
+    except ValueError:
+        return False
+    mapped = getattr(found, "ipv4_mapped", None)
+    return (mapped or found).is_loopback
+
+
+def _is_forwarded(request: Request) -> bool:
+    return any(name in request.headers for name in _FORWARDED)
+
+
+def _is_own_page(request: Request) -> bool:
+    """Tell whether the request's host is this machine, and its origin, if a page sent it, is that host.
+
+    The name in `Host` is checked because a foreign name that resolves to 127.0.0.1 makes a foreign page same-origin.
+    """
+    host = urlsplit(f"//{request.host}").hostname or ""
+    origin = request.headers.get("Origin")
+    return (host == "localhost" or _is_loopback(host)) and origin in (None, f"{request.scheme}://{request.host}")

@@ -1,0 +1,98 @@
+"""The request's body -> JSON, read by us: whatever its content type says, within a size and a time."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import gevent
+from flask import Request
+from gevent.monkey import is_module_patched
+from gunicorn.http.errors import NoMoreData, ParseException
+
+from app.answer import Failure
+from app.config import Settings
+
+_REFUSED_TYPES = ("multipart/form-data", "application/x-www-form-urlencoded")
+
+
+def read_json(request: Request, settings: Settings) -> dict[str, Any]:
+    """Read the body as one JSON object.
+
+    Browsers send a string body as `text/plain`, so any content type is taken but those of forms. Raises `Failure`: 413
+    over `max_body_bytes`, 408 after `body_timeout_seconds`, 415 for a form or a compressed body, 400 for what is not
+    strict JSON in UTF-8.
+    """
+    if request.mimetype in _REFUSED_TYPES or request.headers.get("Content-Encoding", "identity") != "identity":
+        raise Failure(415, "bad_type", "The body must be plain JSON, not a form and not compressed.")
+    body = _parse(_read(request, settings))
+    if not isinstance(body, dict):
+        raise _invalid("it is not an object")
+    return body
+
+
+def _read(request: Request, settings: Settings) -> bytes:
+    """Read all of the body, and one byte more than is allowed, to notice that it is too long."""
+    length, limit = request.content_length, settings.max_body_bytes
+    if length is not None and length > limit:
+        raise _too_large(limit)
+    if length is None and not request.environ.get("wsgi.input_terminated"):
+        return b""
+    try:
+        with _deadline(settings.body_timeout_seconds):
+            data: bytes = request.environ["wsgi.input"].read(limit + 1 if length is None else length)
+    except (ParseException, NoMoreData) as error:
+        raise _invalid("it ends before it is whole") from error
+    if len(data) > limit:
+        raise _too_large(limit)
+    if length is not None and len(data) < length:
+        raise _invalid("it ends before it is whole")
+    return data
+
+
+@contextmanager
+def _deadline(seconds: float) -> Iterator[None]:
+    """Limit the time that reading takes. Threads have no such limit; their server has."""
+    if not is_module_patched("socket"):
+        yield
+        return
+    with gevent.Timeout(seconds) as timeout:
+        try:
+            yield
+        except gevent.Timeout as error:
+            if error is not timeout:
+                raise
+            raise Failure(
+                408, "body_timeout", "The request's body did not arrive in time. Please try again."
+            ) from error
+
+
+def _parse(body: bytes) -> Any:  # noqa: ANN401 - JSON is anything
+    try:
+        return json.loads(body.decode(), object_pairs_hook=_object, parse_constant=_refuse_constant)
+    except RecursionError as error:
+        raise _invalid("it is nested too deeply") from error
+    except UnicodeDecodeError as error:
+        raise _invalid("it is not in UTF-8") from error
+    except ValueError as error:
+        raise _invalid(str(error).partition(":")[0]) from error
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("A key appears twice in one object")
+    return found
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _invalid(why: str) -> Failure:
+    return Failure(400, "bad_body", f"The body is not valid JSON: {why[:1].lower()}{why[1:]}.")
+
+
+def _too_large(limit: int) -> Failure:
+    size = f"{limit // 1024} KiB" if limit < 1024**2 else f"{limit // 1024**2} MiB"
+    return Failure(413, "too_large", f"The request is larger than {size}.")

@@ -1,0 +1,49 @@
+"""The one chat view: read, know, ask, stream."""
+
+from contextlib import ExitStack
+
+from flask import Blueprint, Request, Response, request
+
+from app import auth, body, streaming
+from app.answer import Failure
+from app.config import Settings
+from app.question import Chat, Profile, Provider
+from app.schemas import ChatSchema
+from app.store import Store
+from app.streaming import Streams
+from app.upstream import Upstream
+from app.wire import DEFAULT, WIRES, Wire
+
+_schema = ChatSchema()
+
+
+def blueprint(provider: Provider, settings: Settings, store: Store, upstream: Upstream, streams: Streams) -> Blueprint:
+    """Make the route `/api/chat/<provider>`."""
+    routes = Blueprint(f"chat-{provider.name}", __name__)
+
+    @routes.post(f"/api/chat/{provider.name}")
+    def chat() -> Response:
+        user = auth.identify(request)
+        with ExitStack() as resources:
+            watch = resources.enter_context(streams.seat(request.environ))
+            asked: Chat = _schema.load(body.read_json(request, settings))
+            profile = Profile(user, store.settings(user), settings.provider_environment)
+            _require_key(provider, profile)
+            watch.start()
+            answer = provider.ask(asked, profile, upstream)
+            resources.callback(answer.close)
+            return streaming.respond(answer, _wire(request), watch, resources)
+
+    return routes
+
+
+def _require_key(provider: Provider, profile: Profile) -> None:
+    if not profile.get(provider.key.name):
+        message = f"{provider.label} API Key not found. Please set it in your profile settings."
+        raise Failure(400, "missing_key", message)
+
+
+def _wire(request: Request) -> Wire:
+    """Choose the client's protocol; a wildcard chooses nothing."""
+    accepted = [media_type for media_type, quality in request.accept_mimetypes if quality > 0]
+    return next((WIRES[media_type] for media_type in accepted if media_type in WIRES), DEFAULT)

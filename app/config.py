@@ -1,0 +1,81 @@
+"""Every setting of the service, its default and its unit, read once into one frozen record."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
+
+_DATABASE = "sqlite:///instance/sluice.db"
+
+
+class SettingError(ValueError):
+    """A setting's value cannot be used; the message is a sentence that names the setting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The service's settings; each is the environment variable of the same name in capitals."""
+
+    database_url: str = field(default=_DATABASE, repr=False)
+    """Where profiles are kept: an SQLite file's path is relative to the working directory, and `postgres://` is
+    understood as `postgresql+psycopg://`."""
+    commit_seconds: float = 20
+    """How long a first piece is awaited before the headers go out without one."""
+    first_event_timeout_seconds: float = 120
+    """How long a provider may think before its first piece."""
+    idle_timeout_seconds: float = 50
+    """How long a provider may pause in mid-answer; comments do not count."""
+    stream_timeout_seconds: float = 600
+    """How long one answer may take in all."""
+    heartbeat_seconds: float = 15
+    """How often a silent SSE stream carries a comment."""
+    connect_timeout_seconds: float = 5
+    """How long connecting to a provider may take, TLS included."""
+    body_timeout_seconds: float = 15
+    """How long a client may take to send its request's body."""
+    drain_seconds: float = 20
+    """How long running answers may go on after SIGTERM."""
+    max_body_bytes: int = 10 * 1024 * 1024
+    """The largest request body."""
+    max_streams: int = 400
+    """The most chats at once in one worker."""
+    provider_environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The providers' settings that the environment sets, by their names in a profile."""
+
+
+def read(environ: Mapping[str, str], providers: Mapping[str, str] = MappingProxyType({})) -> Settings:
+    """Read the settings from an environment, in which an empty variable counts as unset. Raises `SettingError`.
+
+    `providers` are the variables of the providers' settings, by the settings' names.
+    """
+    given = {item.name: environ.get(item.name.upper(), "").strip() for item in fields(Settings)}
+    numbers = {
+        item.name: _number(item.name.upper(), given[item.name], whole=item.type is int)
+        for item in fields(Settings)
+        if given[item.name] and item.type in (int, float)
+    }
+    return Settings(
+        database_url=_database_url(given["database_url"]) or _DATABASE,
+        provider_environment={
+            name: value for name, variable in providers.items() if (value := environ.get(variable, "").strip())
+        },
+        **numbers,  # type: ignore[arg-type]  # _number gives each field the type that the record declares
+    )
+
+
+def _number(variable: str, value: str, *, whole: bool) -> float | int:
+    """Read a number above zero."""
+    try:
+        number = int(value) if whole else float(value)
+    except ValueError:
+        number = 0
+    if not 0 < number < float("inf"):
+        raise SettingError(f"{variable} must be a {'whole ' * whole}number above 0, not {value!r}.")
+    return number
+
+
+def _database_url(url: str) -> str:
+    """Name the driver that Heroku's `postgres://` leaves open (https://docs.sqlalchemy.org/en/21/core/engines.html)."""
+    for scheme in ("postgres://", "postgresql://"):
+        if url.startswith(scheme):
+            return "postgresql+psycopg://" + url.removeprefix(scheme)
+    return url

@@ -1,0 +1,24 @@
+"""Which provider settings the environment sets, as existing frontends ask for it."""
+
+from collections.abc import Iterable
+
+from flask import Blueprint, Response, jsonify, request
+
+from app import auth
+from app.config import Settings
+from app.question import Provider
+
+
+def blueprint(settings: Settings, providers: Iterable[Provider]) -> Blueprint:
+    """Make the route `/api/keys`: under `isUsingEnvKeyMap`, providers' keys by provider, the rest by variable."""
+    routes = Blueprint("keys", __name__)
+    names = {provider.name: provider.key.name for provider in providers}
+    names |= {setting.variable.lower(): setting.name for provider in providers for setting in provider.settings}
+    using = {shown: name in settings.provider_environment for shown, name in names.items()}
+
+    @routes.get("/api/keys")
+    def keys() -> Response:
+        auth.identify(request)
+        return jsonify(isUsingEnvKeyMap=using)
+
+    return routes

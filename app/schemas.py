@@ -1,0 +1,151 @@
+"""What a client may send."""
+
+import re
+from typing import Any
+
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, validate
+
+from app.question import Chat
+
+MAX_MESSAGES = 1000
+MAX_TOKENS = 10_000_000
+
+_ROLES = ("system", "developer", "user", "assistant")
+_MODEL = re.compile(r"[A-Za-z0-9._:/@-]{1,200}")
+_IMAGE_DETAILS = ("auto", "low", "high")
+
+
+class _Number(fields.Field[float]):
+    """A JSON number, and neither a string nor a boolean that could be read as one."""
+
+    def _deserialize(self, value: object, *_: object, **__: object) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValidationError("Not a number.")
+        return value
+
+
+class _Messages(fields.Field[list[dict[str, Any]]]):
+    """The conversation so far, in OpenAI's shape or in the AI SDK's (`parts`), -> OpenAI's, with no other keys."""
+
+    def _deserialize(self, value: object, *_: object, **__: object) -> list[dict[str, Any]]:
+        if not isinstance(value, list) or not 1 <= len(value) <= MAX_MESSAGES:
+            raise ValidationError(f"Must be a list of 1 to {MAX_MESSAGES} messages.")
+        return [_at(index, _message, message) for index, message in enumerate(value)]
+
+
+class _ChatSettingsSchema(Schema):
+    """Of what a frontend knows about a chat, the three things that the answer depends on."""
+
+    class Meta:
+        """Everything else that frontends send is accepted and ignored."""
+
+        unknown = EXCLUDE
+
+    model = fields.String(required=True, validate=validate.Regexp(_MODEL.pattern + r"\Z", error="Not a model's name."))
+    temperature = _Number(
+        load_default=None, allow_none=True, validate=validate.Range(0, 2, error="Must be from 0 to 2.")
+    )
+    maxTokens = fields.Integer(  # noqa: N815 - the contract's spelling
+        load_default=None, allow_none=True, strict=True, validate=validate.Range(1, MAX_TOKENS)
+    )
+
+
+class ChatSchema(Schema):
+    """A chat request -> a `Chat`."""
+
+    class Meta:
+        """Everything else that frontends send is accepted and ignored."""
+
+        unknown = EXCLUDE
+
+    chatSettings = fields.Nested(_ChatSettingsSchema, required=True)  # noqa: N815 - the contract's spelling
+    messages = _Messages(required=True)
+
+    @post_load
+    def _chat(self, data: dict[str, Any], **_: object) -> Chat:
+        settings = data["chatSettings"]
+        return Chat(settings["model"], data["messages"], settings["temperature"], settings["maxTokens"])
+
+
+def _at(where: int | str, read: Any, value: object) -> Any:  # noqa: ANN401 - returns what `read` does
+    """Read one item, and say where it stands if it is wrong."""
+    try:
+        return read(value)
+    except ValidationError as error:
+        raise ValidationError({where: error.messages}) from error
+
+
+def _message(message: object) -> dict[str, Any]:
+    if not isinstance(message, dict):
+        raise ValidationError("Not an object.")
+    role = message.get("role")
+    if role not in _ROLES:
+        raise ValidationError({"role": f"Must be one of: {', '.join(_ROLES)}."})
+    if "content" not in message and isinstance(message.get("parts"), list):
+        return {"role": role, "content": _at("parts", _ui_content, message["parts"])}
+    return {"role": role, "content": _at("content", _content, message.get("content"))}
+
+
+def _content(content: object) -> str | list[dict[str, Any]]:
+    if isinstance(content, str):
+        return _text(content)
+    if not isinstance(content, list) or not content:
+        raise ValidationError("Must be a string or a list of parts.")
+    return [_at(index, _part, part) for index, part in enumerate(content)]
+
+
+def _part(part: object) -> dict[str, Any]:
+    if not isinstance(part, dict):
+        raise ValidationError("Not an object.")
+    kind = part.get("type")
+    if kind == "text":
+        return {"type": "text", "text": _at("text", _text, part.get("text"))}
+    if kind == "image_url":
+        return {"type": "image_url", "image_url": _at("image_url", _image, part.get("image_url"))}
+    raise ValidationError({"type": "Must be text or image_url."})
+
+
+def _image(image: object) -> dict[str, str]:
+    """Read an image's address; Mistral's clients send the bare string."""
+    given = {"url": image} if isinstance(image, str) else image
+    if not isinstance(given, dict) or not isinstance(given.get("url"), str):
+        raise ValidationError("Must be an object with a url.")
+    url = _text(given["url"])
+    if not url.startswith(("data:image/", "https://", "http://")):
+        raise ValidationError({"url": "Must be a data URL of an image, or a web address."})
+    return {"url": url} | ({"detail": given["detail"]} if given.get("detail") in _IMAGE_DETAILS else {})
+
+
+def _text(text: object) -> str:
+    """Take a string that can be sent on: half a surrogate pair cannot be encoded, and providers refuse a NUL."""
+    if not isinstance(text, str):
+        raise ValidationError("Not a string.")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValidationError("Contains half a character.") from error
+    if "\0" in text:
+        raise ValidationError("Contains a NUL.")
+    return text
+
+
+def _ui_content(parts: list[object]) -> str | list[dict[str, Any]]:
+    """Turn the parts of an AI SDK message into content; its steps, sources and data are not for the model."""
+    found = [_at(index, _ui_part, part) for index, part in enumerate(parts)]
+    content = [part for part in found if part]
+    if all(part["type"] == "text" for part in content):
+        return "".join(part["text"] for part in content)
+    return content
+
+
+def _ui_part(part: object) -> dict[str, Any] | None:
+    if not isinstance(part, dict):
+        raise ValidationError("Not an object.")
+    kind = part.get("type")
+    if kind == "text":
+        return _part(part)
+    if kind != "file":
+        return None
+    if not str(part.get("mediaType", "")).startswith("image/"):
+        raise ValidationError({"mediaType": "Only images can be attached."})
+    return {"type": "image_url", "image_url": _at("url", _image, part.get("url"))}

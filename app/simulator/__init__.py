@@ -1,0 +1,8 @@
+"""A model provider on this machine: it speaks four dialects truly, and misbehaves on request.
+
+`python -m app.simulator --help` says where and how. What it answers is exported for tests to compare with.
+"""
+
+from app.simulator.text import ANSWER, EMOJI, REASONING, words
+
+__all__ = ["ANSWER", "EMOJI", "REASONING", "words"]

@@ -1,0 +1,150 @@
+"""What a dialect is: where it is spoken, how it refuses, and how it says each part of an answer."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal, cast
+
+Json = dict[str, Any]
+"""A JSON object as the json module reads it."""
+
+Trouble = Literal[
+    "path", "no key", "wrong key", "json", "no model", "unknown model", "invalid", "context", "rate", "quota", "filter",
+    "server",
+]  # fmt: skip
+"""Why a request is refused. Every dialect has its own words for each."""
+
+CREATED = 1767225600
+"""When every answer was made: 2026-01-01, in seconds since the epoch. Fixed, so that answers compare byte for byte."""
+
+PROMPT_TOKENS = 17
+"""How many tokens every prompt has."""
+
+DONE = b"data: [DONE]\n\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One chat request, numbered. `path` and `query` are as the provider would see them, still percent-encoded.
+
+    `key` is empty when none was sent, `body` when it is not a JSON object. `model` is the whole name and `base` the
+    name without its faults.
+    """
+
+    number: int
+    method: str
+    path: str
+    query: str
+    key: str
+    body: Json
+    model: str
+    base: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An error answer: its status, and its JSON body, whose texts may name what `filled` fills in."""
+
+    status: int
+    body: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """What one answer says. `usage` is whether to count its tokens; `padded` whether events carry padding."""
+
+    model: str
+    thoughts: tuple[str, ...]
+    words: tuple[str, ...]
+    finish: str
+    usage: Literal["never", "unasked", "asked"]
+    padded: bool
+
+    @property
+    def tokens(self) -> dict[str, int]:
+        """The token counts that every dialect gives."""
+        written = len(self.thoughts) + len(self.words)
+        return {
+            "prompt_tokens": PROMPT_TOKENS,
+            "completion_tokens": written,
+            "total_tokens": PROMPT_TOKENS + written,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """How a dialect says each part of an answer: whole server-sent events as bytes, LF at their line ends.
+
+    `word` and `thought` take the number of the piece, from 0, and its text. `ending` ends in `DONE`. `mishap` is the
+    event of an error in mid-stream. `whole` is the body of an answer that is not streamed.
+    """
+
+    opening: Callable[[Story], tuple[bytes, ...]]
+    thought: Callable[[Story, int, str], bytes]
+    word: Callable[[Story, int, str], bytes]
+    ending: Callable[[Story], tuple[bytes, ...]]
+    mishap: bytes
+    whole: Callable[[Story], bytes]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dialect:
+    """A provider's dialect; each is one of a kind, so that scripts can be remembered by it.
+
+    `name` is the first segment of its paths, `base` what a client takes for its base URL. `headers` go with every
+    answer, {id} and {left} filled in. `model` finds the model in a path, a query and a body: None where the path is
+    none of the dialect's, "" where the model is missing. `check` refuses what the provider's schema refuses.
+    """
+
+    name: str
+    base: str
+    stream_type: str
+    headers: Mapping[str, str]
+    key: Callable[[Mapping[str, str]], str]
+    model: Callable[[str, str, Json], str | None]
+    check: Callable[[Asked], Refusal | None]
+    refusals: Mapping[Trouble, Refusal]
+    refusals_by_status: Mapping[int, Refusal]
+    voice: Voice
+
+
+def encode(value: object, *, sort_keys: bool = False) -> bytes:
+    """Encode as JSON in raw UTF-8. Half a surrogate pair, which UTF-8 has no bytes for, stays an escape."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=sort_keys)
+    return text.encode("utf-8", "backslashreplace")
+
+
+def event(value: object, *, sort_keys: bool = False) -> bytes:
+    """Render one server-sent event."""
+    return b"data: %s\n\n" % encode(value, sort_keys=sort_keys)
+
+
+def filled(refusal: Refusal, **values: str) -> Refusal:
+    """Return the refusal with `{name}` in its texts replaced by the value of that name."""
+
+    def fill(node: object) -> object:
+        if isinstance(node, dict):
+            return {key: fill(value) for key, value in node.items()}
+        if isinstance(node, list):
+            return [fill(value) for value in node]
+        return node.format_map(values) if isinstance(node, str) else node
+
+    return replace(refusal, body=cast("Json", fill(refusal.body)))
+
+
+def bearer(headers: Mapping[str, str]) -> str:
+    """Return the key of `Authorization: Bearer`, or nothing."""
+    scheme, _, key = headers.get("authorization", "").partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else ""
+
+
+def model_in(body: Json) -> str:
+    """Return the body's `model`, or nothing."""
+    model = body.get("model")
+    return model if isinstance(model, str) else ""
+
+
+def messages_in(body: Json) -> list[Json]:
+    """Return those of the body's messages that are objects."""
+    messages = body.get("messages")
+    return [message for message in messages if isinstance(message, dict)] if isinstance(messages, list) else []

@@ -1,0 +1,138 @@
+"""An answer's bytes: a dialect's events with the faults worked in, rendered once and framed for the wire."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import Literal
+
+from app.simulator.dialect import DONE, Dialect, Story
+from app.simulator.faults import Faults, parse
+from app.simulator.text import EMOJI_PIECES, REASONING, WORDS, WORDS_AGAIN, pieces, words
+
+Ending = Literal["clean", "silence", "close", "reset"]
+"""What follows the last event: the end that HTTP knows, nothing, a closed connection, a TCP reset."""
+
+BYTE_CHUNK = len(b"1\r\n?\r\n")
+"""The length of an HTTP chunk of one byte."""
+
+_LAST_CHUNK = b"0\r\n\r\n"
+_ENDINGS: dict[str, Ending] = {"reset": "reset", "cut": "close", "stall": "silence", "silent": "silence"}
+_STOPS = ("silent", "stall", "cut", "reset", "truncated", "error")
+_MARK = "☠"
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """The body of one answer as it is written: `parts`, then `forever` over and over, then the ending.
+
+    Each part is one event (or one whole body) with its HTTP framing. `length` is the Content-Length; None: chunked.
+    """
+
+    parts: tuple[bytes, ...]
+    forever: tuple[bytes, ...] = ()
+    ending: Ending = "clean"
+    length: int | None = None
+
+
+@lru_cache(maxsize=64)
+def stream(dialect: Dialect, model: str, *, counted: bool, padded: bool) -> Script:
+    """Render a streamed answer. `counted`: its token counts were asked for; `padded`: with padding, where known."""
+    faults = parse(model)[1]
+    story = _story(model, faults, counted=counted, padded=padded)
+    ending: Ending = next((_ENDINGS[name] for name in _ENDINGS if name in faults), "clean")
+    events, forever = _events(dialect, story, faults), _forever(dialect, story, faults)
+    frame = _framing(faults)
+    parts = [frame(event) for event in events]
+    if ending == "clean" and not forever:
+        parts.append(parts.pop() + _LAST_CHUNK if parts else _LAST_CHUNK)
+    return Script(tuple(parts), tuple(frame(event) for event in forever), ending)
+
+
+@lru_cache(maxsize=64)
+def completion(dialect: Dialect, model: str) -> Script:
+    """Render an answer that is not streamed."""
+    faults = parse(model)[1]
+    return whole(dialect.voice.whole(_story(model, faults, counted=True, padded=False)), faults)
+
+
+def whole(body: bytes, faults: Faults) -> Script:
+    """Frame one body that is not a stream. Of the faults of a stream it knows `silent` and `bytewise`."""
+    if "silent" in faults:
+        return Script((), ending="silence", length=len(body))
+    if "bytewise" in faults:
+        return Script((_bytewise(body) + _LAST_CHUNK,))
+    return Script((body,), length=len(body))
+
+
+def _story(model: str, faults: Faults, *, counted: bool, padded: bool) -> Story:
+    said = EMOJI_PIECES if "emoji" in faults else words(_count(faults))
+    finish = "length" if "length" in faults else "content_filter" if "filtered" in faults else "stop"
+    return Story(
+        model=model,
+        thoughts=pieces(REASONING) if "reasoning" in faults else (),
+        words=said,
+        finish=finish,
+        usage="never" if "nousage" in faults else "asked" if counted else "unasked",
+        padded=padded,
+    )
+
+
+def _count(faults: Faults) -> int:
+    """Return how many words there are to say before they repeat for ever or end."""
+    stop = _stop(faults)
+    if "endless" in faults and stop is not None:
+        return stop
+    return int(faults.get("events", len(WORDS)))
+
+
+def _stop(faults: Faults) -> int | None:
+    """Return after how many words the answer breaks off, if it does."""
+    return min((int(faults[name]) for name in _STOPS if name in faults), default=None)
+
+
+def _events(dialect: Dialect, story: Story, faults: Faults) -> list[bytes]:
+    """Return the events up to the end, or up to where the words repeat for ever."""
+    if "silent" in faults or "comments" in faults:
+        return []
+    voice = dialect.voice
+    text = [voice.thought(story, number, thought) for number, thought in enumerate(story.thoughts)]
+    said = cache(lambda number, word: voice.word(story, number, word))
+    text += [said(number % len(WORDS), word) for number, word in enumerate(story.words)]
+    for name in ("badjson", "badutf8"):
+        if name in faults:
+            text.insert(int(faults[name]), _broken(name, voice.word(story, 0, _MARK)))
+    stop = _stop(faults)
+    events = [*voice.opening(story), *text[:stop]]
+    if "error" in faults:
+        events.append(voice.mishap)
+    elif stop is None and "endless" not in faults:
+        events += [event for event in voice.ending(story) if event != DONE or "nodone" not in faults]
+    return events
+
+
+def _forever(dialect: Dialect, story: Story, faults: Faults) -> list[bytes]:
+    if "comments" in faults:
+        return [b": ping\n\n"]
+    if "endless" in faults and _stop(faults) is None:
+        return [dialect.voice.word(story, number, word) for number, word in enumerate(WORDS_AGAIN)]
+    return []
+
+
+def _broken(how: str, event: bytes) -> bytes:
+    if how == "badutf8":
+        return event.replace(_MARK.encode(), b"\xff\xfe")
+    return event[: len(event) // 2] + b"\n\n"
+
+
+def _framing(faults: Faults) -> Callable[[bytes], bytes]:
+    """Return what makes HTTP chunks of an event. Words repeat, so it remembers what it framed."""
+    frame = _bytewise if "bytewise" in faults else _chunk
+    return cache((lambda event: frame(event.replace(b"\n", b"\r\n"))) if "crlf" in faults else frame)
+
+
+def _chunk(data: bytes) -> bytes:
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+def _bytewise(data: bytes) -> bytes:
+    return b"".join(b"1\r\n%c\r\n" % byte for byte in data)

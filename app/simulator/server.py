@@ -1,0 +1,131 @@
+"""The server: HTTP/1.1 on a socket, one answer at a time on each connection, and who closed it first."""
+
+import asyncio
+import signal
+from collections import deque
+from collections.abc import Callable
+from typing import cast
+
+import httptools
+
+from app.simulator.desk import Desk, Note, Request
+from app.simulator.play import play
+
+_BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+_BACKLOG = 1024
+
+
+async def serve(host: str, port: int, desk: Desk, listening: Callable[[int], None]) -> None:
+    """Serve until SIGTERM or SIGINT. `listening` is told the port, which the system chooses where it is 0.
+
+    Raises OSError where the address cannot be listened on.
+    """
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    connections: set[Connection] = set()
+    server = await loop.create_server(lambda: Connection(desk, connections), host, port, backlog=_BACKLOG)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    listening(server.sockets[0].getsockname()[1])
+    await stop.wait()
+    server.close()
+    for connection in tuple(connections):
+        connection.abort()
+
+
+class Connection(asyncio.Protocol):
+    """One client's connection, and the parser's listener.
+
+    Reading never pauses, not even while an answer is under way: only a reader learns at once that the client has gone.
+    """
+
+    def __init__(self, desk: Desk, connections: "set[Connection]") -> None:
+        self._desk = desk
+        self._connections = connections
+        self._parser = httptools.HttpRequestParser(self)
+        self._request = Request()
+        self._waiting: deque[Request] = deque()
+        self._answering: asyncio.Task[None] | None = None
+        self._note: Note | None = None
+        self._room = asyncio.Event()
+        self._room.set()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin. There is room only while the system has taken all that was written: memory holds one write."""
+        self.transport = cast("asyncio.Transport", transport)
+        self.transport.set_write_buffer_limits(high=0)
+        self._connections.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse; a request that is complete is answered."""
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self.transport.write(_BAD_REQUEST)
+            self.transport.close()
+
+    def eof_received(self) -> None:
+        """Take the end of what the client sends for its leaving."""
+        self.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        """Stop the answer under way; that it was not complete is the client's doing unless noted otherwise."""
+        self._connections.discard(self)
+        if self._note:
+            self._note.close("client")
+        if self._answering:
+            self._answering.cancel()
+
+    def pause_writing(self) -> None:
+        """Hold back further parts: the system's buffer is full."""
+        self._room.clear()
+
+    def resume_writing(self) -> None:
+        """Go on: the system has taken everything."""
+        self._room.set()
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        self._request = Request()
+
+    def on_url(self, url: bytes) -> None:
+        """Take a piece of the path and query."""
+        self._request.target += url.decode("latin-1")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header."""
+        self._request.headers.append((name.decode("latin-1").lower(), value.decode("latin-1")))
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of the body."""
+        self._request.body += body
+
+    def on_message_complete(self) -> None:
+        """Answer the request, after those before it."""
+        self._request.method = self._parser.get_method().decode("latin-1")
+        self._request.keep_alive = self._parser.should_keep_alive()
+        self._waiting.append(self._request)
+        if self._answering is None or self._answering.done():
+            self._answering = asyncio.create_task(self._answer())
+            self._answering.add_done_callback(self._answered)
+
+    async def send(self, data: bytes) -> None:
+        """Write, and wait until the system has taken it."""
+        self.transport.write(data)
+        await self._room.wait()
+
+    def abort(self) -> None:
+        """Close at once, without what is unsent."""
+        self.transport.abort()
+
+    async def _answer(self) -> None:
+        while self._waiting:
+            request = self._waiting.popleft()
+            reply, self._note = self._desk.take(request)
+            await play(reply, self._note, self, keep_alive=request.keep_alive)
+            self._note = None
+
+    def _answered(self, task: asyncio.Task[None]) -> None:
+        """End the connection after a bug of ours, and let the loop print it, instead of leaving the client waiting."""
+        if not task.cancelled() and task.exception():
+            self.abort()
+            task.result()

@@ -1,0 +1,165 @@
+// One conversation, one answer at a time. Whatever comes from outside is set as text, never as markup.
+
+const MODELS = {
+  openai: ["gpt-5.1", "gpt-4o", "gpt-4.1-mini"],
+  azure: ["gpt-4-turbo-preview", "gpt-3.5-turbo", "gpt-4-vision-preview"],
+  groq: ["openai/gpt-oss-20b", "openai/gpt-oss-120b"],
+  mistral: ["mistral-small-latest", "mistral-large-latest"],
+};
+const CUT = "The answer was cut off before its end. Please try again.";
+const EMPTY = "The model answered with nothing. Please try again.";
+const UNREACHABLE = "The service could not be reached. Please check your connection and try again.";
+const UNREADABLE = "This file could not be read as an image. Please choose another one.";
+const NOTES = { done: "", stopped: "Stopped.", cut: "Cut off." };
+
+const part = (id) => document.getElementById(id);
+const [form, provider, model, models, temperature] = ["chat", "provider", "model", "models", "temperature"].map(part);
+const [message, image, attached, preview, detach] = ["message", "image", "attached", "preview", "detach"].map(part);
+const [send, stop, log, error, template] = ["send", "stop", "log", "error", "exchange"].map(part);
+
+const kept = []; // the messages of the exchanges that count; a refused or a cut one does not
+let picture = ""; // the attached image as a data URL
+let running = null; // the AbortController of the answer being written
+let atEnd = true; // whether the reader is at the end of the log, and so stays there while it grows
+
+/** Ask, show the answer as it comes, and keep the exchange or give the question back. */
+async function converse(event) {
+  event.preventDefault();
+  const question = { text: message.value.trim(), image: picture, model: model.value.trim() || model.placeholder };
+  if (running || send.disabled || !(question.text || question.image)) return;
+  const { exchange, answer } = show(question);
+  [message.value, error.textContent, running] = ["", "", new AbortController()];
+  attach("");
+  busy(true);
+  let waiting = ""; // shown every 30 ms: a stream as fast as this machine must leave it time to hear "Stop"
+  const write = () => {
+    if (!waiting) return;
+    answer.append(waiting);
+    waiting = "";
+    stay();
+  };
+  const clock = setInterval(write, 30);
+  const { state, problem } = await ask(question, (text) => (waiting += text), running.signal);
+  clearInterval(clock);
+  write();
+  running = null;
+  answer.dataset.state = state;
+  exchange.querySelector(".note").textContent = NOTES[state];
+  settle(question, answer.textContent, state === "cut");
+  error.textContent = problem ?? (answer.textContent || state === "stopped" ? "" : EMPTY);
+  if (!answer.textContent) exchange.remove();
+  busy(false);
+  stay();
+}
+
+/** Send the conversation, pass on the answer's text; the end is done, stopped or cut, with what there is to say of it. */
+async function ask(question, pass, signal) {
+  const chatSettings = { model: question.model };
+  if (temperature.value) chatSettings.temperature = temperature.valueAsNumber;
+  const body = JSON.stringify({ chatSettings, messages: [...kept, { role: "user", content: content(question) }] });
+  let problem = UNREACHABLE;
+  try {
+    const response = await fetch(`/api/chat/${provider.value}`, { method: "POST", body, signal });
+    if (!response.ok) return { state: "cut", problem: await refusal(response) };
+    problem = CUT;
+    const [reader, decoder] = [response.body.getReader(), new TextDecoder()];
+    for (let read = await reader.read(); !read.done; read = await reader.read()) {
+      pass(decoder.decode(read.value, { stream: true }));
+    }
+    pass(decoder.decode());
+    return { state: "done" };
+  } catch {
+    return signal.aborted ? { state: "stopped" } : { state: "cut", problem };
+  }
+}
+
+/** The service's own sentence, or one with the status where something in front of the service answered. */
+async function refusal(response) {
+  const { message } = (await response.json().catch(() => null)) ?? {};
+  return message && typeof message === "string" ? message : `The service answered with status ${response.status}.`;
+}
+
+/** An exchange that counts is kept; the question of one that does not goes back into the input. */
+function settle(question, text, failed) {
+  if (text && !failed) {
+    kept.push({ role: "user", content: content(question) }, { role: "assistant", content: text });
+  } else {
+    message.value = [question.text, message.value].filter(Boolean).join("\n\n");
+    attach(picture || question.image);
+  }
+}
+
+function content({ text, image }) {
+  const words = text ? [{ type: "text", text }] : [];
+  return image ? [...words, { type: "image_url", image_url: { url: image } }] : text;
+}
+
+function show({ text, image, model }) {
+  const exchange = template.content.firstElementChild.cloneNode(true);
+  const [asked, answer] = [exchange.querySelector(".question"), exchange.querySelector(".answer")];
+  asked.append(text);
+  if (image) asked.prepend(Object.assign(new Image(), { src: image, alt: "The attached image" }));
+  exchange.querySelector(".from").textContent = model;
+  log.append(exchange);
+  atEnd = true;
+  return { exchange, answer };
+}
+
+function stay() {
+  if (atEnd) log.scrollTop = log.scrollHeight;
+}
+
+/** Send and Stop take turns in one place; the focus stays with whichever is there. */
+function busy(on) {
+  const [shown, gone] = on ? [stop, send] : [send, stop];
+  shown.hidden = false;
+  if (document.activeElement === gone) shown.focus();
+  gone.hidden = true;
+  log.setAttribute("aria-busy", on); // so that an answer is read out once, when it is whole
+}
+
+function attach(url) {
+  [picture, preview.src, attached.hidden, image.value] = [url, url, !url, ""];
+}
+
+/** Any picture the browser can read -> a JPEG of at most 2048 pixels a side, without what the camera wrote into it. */
+async function shrink(file) {
+  const bitmap = await createImageBitmap(file);
+  const scale = Math.min(1, 2048 / Math.max(bitmap.width, bitmap.height));
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [bitmap.width * scale, bitmap.height * scale];
+  const context = canvas.getContext("2d");
+  context.fillStyle = "white"; // JPEG knows no transparency
+  context.fillRect(0, 0, canvas.width, canvas.height);
+  context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+  return canvas.toDataURL("image/jpeg", 0.85);
+}
+
+function suggest() {
+  const names = MODELS[provider.value];
+  [model.value, model.placeholder] = ["", names[0]];
+  models.replaceChildren(...names.map((name) => new Option(name)));
+}
+
+form.addEventListener("submit", converse);
+message.addEventListener("keydown", (event) => {
+  if (event.isComposing) return; // an input method's own keys: its Enter only picks a word
+  if (event.key === "Escape") running?.abort();
+  if (event.key !== "Enter" || event.shiftKey) return;
+  event.preventDefault();
+  form.requestSubmit();
+});
+image.addEventListener("change", async () => {
+  send.disabled = true;
+  attach(await shrink(image.files[0]).catch(() => ""));
+  error.textContent = picture ? "" : UNREADABLE;
+  send.disabled = false;
+});
+stop.addEventListener("click", () => running?.abort());
+detach.addEventListener("click", () => attach(""));
+for (const button of [stop, detach]) button.addEventListener("click", () => message.focus());
+provider.addEventListener("change", suggest);
+log.addEventListener("scroll", () => (atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 4));
+new ResizeObserver(stay).observe(log);
+addEventListener("pagehide", () => running?.abort());
+suggest();

@@ -1,0 +1,122 @@
+"""What is kept: users' profiles, in one database."""
+
+import os
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import gevent
+from gevent.monkey import is_module_patched
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from app.answer import Failure
+from app.config import SettingError
+from app.store import profiles
+from app.store.migrate import migrate
+
+T = TypeVar("T")
+
+BUSY_SECONDS = 1
+"""How long a locked SQLite database is waited for."""
+
+
+class Store:
+    """The database. Each call is one transaction; none is open while an answer streams.
+
+    Every method raises `Failure` 503 while the database cannot be used, and needs no restart when it can again.
+    """
+
+    def __init__(self, url: str) -> None:
+        """Take a SQLAlchemy URL. An SQLite database is made when it is first used. Raises `SettingError`."""
+        try:
+            self._url = make_url(url)
+            self._is_sqlite = self._url.get_backend_name() == "sqlite"
+            self._engine = (
+                _sqlite_engine(self._url) if self._is_sqlite else create_engine(self._url, pool_pre_ping=True)
+            )
+        except ArgumentError as error:
+            raise SettingError("DATABASE_URL is not the URL of a database.") from error
+        except ModuleNotFoundError as error:
+            raise SettingError(f"DATABASE_URL needs the driver {error.name}, which is not installed.") from error
+        self._migrated = not self._is_sqlite
+
+    def prepare(self) -> None:
+        """Make an SQLite database; any other is made by the release that comes before the start."""
+        if not self._migrated:
+            self.migrate()
+
+    def migrate(self) -> None:
+        """Bring the database's tables up to date; a database that others migrate right now is waited for."""
+        self._off_loop(self._migrate)
+
+    def check(self) -> None:
+        """Ask the database anything."""
+        self._run(lambda connection: connection.execute(text("SELECT 1")))
+
+    def settings(self, user: str) -> Mapping[str, str]:
+        """Return the settings in a user's profile, empty if there is none."""
+        return self._run(partial(profiles.settings, user=user))
+
+    def set(self, user: str, name: str, value: str) -> None:
+        """Set one setting in a user's profile, which is made if there is none."""
+        self._run(partial(profiles.set_, user=user, name=name, value=value))
+
+    def unset(self, user: str, name: str) -> bool:
+        """Remove one setting; tell whether it was there."""
+        return self._run(partial(profiles.unset, user=user, name=name))
+
+    def _run(self, work: Callable[[Connection], T]) -> T:
+        self.prepare()
+        return self._off_loop(lambda: self._transaction(work))
+
+    def _transaction(self, work: Callable[[Connection], T]) -> T:
+        with self._engine.begin() as connection:
+            return work(connection)
+
+    def _migrate(self) -> None:
+        if self._is_sqlite:
+            _make_private(self._url)
+        migrate(self._engine)
+        self._migrated = True
+
+    def _off_loop(self, work: Callable[[], T]) -> T:
+        """Run SQLite's calls, which block, beside gevent's loop; a driver with a socket of its own cooperates."""
+        off = self._is_sqlite and is_module_patched("socket")
+        result, error = gevent.get_hub().threadpool.apply(_outcome, (work,)) if off else _outcome(work)
+        if error is not None:
+            message = "The profiles cannot be read at the moment. Please try again in a few seconds."
+            raise Failure(503, "db_unavailable", message, {"Retry-After": "5"}) from error
+        return result  # type: ignore[no-any-return]
+
+
+def _outcome(work: Callable[[], Any]) -> tuple[Any, Exception | None]:
+    """Return a result or an error. One raised in gevent's thread pool would be printed there."""
+    try:
+        return work(), None
+    except (SQLAlchemyError, OSError) as error:
+        return None, error
+
+
+def _sqlite_engine(url: URL) -> Engine:
+    """Make an engine whose connections serve one call each, since the calls come from several threads."""
+    engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": BUSY_SECONDS})
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection, _record) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001 - DBAPI objects
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA foreign_keys=ON")
+
+    return engine
+
+
+def _make_private(url: URL) -> None:
+    """Make the database's file before SQLite does, readable by its owner alone: keys are in it."""
+    if url.database:
+        path = Path(url.database)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))

@@ -1,0 +1,21 @@
+"""The tables, as the newest migration leaves them."""
+
+from sqlalchemy import Column, DateTime, ForeignKey, MetaData, String, Table, Text, func
+
+metadata = MetaData()
+
+profiles = Table(
+    "profiles",
+    metadata,
+    Column("user_id", String(200), primary_key=True),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+
+settings = Table(
+    "settings",
+    metadata,
+    Column("user_id", String(200), ForeignKey("profiles.user_id", ondelete="CASCADE"), primary_key=True),
+    Column("name", String(100), primary_key=True),
+    Column("value", Text, nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)

@@ -1,0 +1,101 @@
+"""A chat completion: asked for with the OpenAI SDK, read by us, and given up in time."""
+
+from collections.abc import Iterator
+from time import monotonic
+from typing import Any
+
+import openai
+
+from app.answer import Answer, Failure, Piece, Silence
+from app.config import Settings
+from app.upstream.chunks import ChunkReader
+from app.upstream.events import EventReader
+from app.upstream.refusal import refused
+from app.upstream.transport import Body, Refusal
+
+TAIL_SECONDS = 2.0
+"""How long the usage and the end marker may follow the `finish_reason`."""
+
+
+def complete(client: openai.OpenAI, label: str, key: str, parameters: dict[str, Any], settings: Settings) -> Answer:
+    """Ask for a streamed chat completion.
+
+    Returns when the provider has accepted, or has not answered within `commit_seconds`. Raises `Failure`.
+    """
+    started = monotonic()
+    try:
+        response = client.chat.completions.with_streaming_response.create(**parameters, stream=True).__enter__()
+    except openai.APIStatusError as error:
+        answer = error.response
+        raise refused(label, key, answer.status_code, answer.headers, answer.content) from error
+    body: Body = response.http_response.extensions["body"]
+    return Answer(_Reads(body, label, key, settings, started).batches(), body.close)
+
+
+class _Reads:
+    """An answer being read, and until when it is waited for."""
+
+    def __init__(self, body: Body, label: str, key: str, settings: Settings, started: float) -> None:
+        self._body = body
+        self._label = label
+        self._key = key
+        self._settings = settings
+        self._started = started
+        self._events = EventReader()
+        self._chunks = ChunkReader(label, key)
+        self._ended = False
+
+    def batches(self) -> Iterator[list[Piece]]:
+        """Yield what each read brought: a `Silence` after `commit_seconds` and then each heartbeat without a piece."""
+        settings = self._settings
+        end = self._started + settings.stream_timeout_seconds
+        give_up = self._started + settings.first_event_timeout_seconds
+        beat = self._started + settings.commit_seconds
+        begun = False
+        while True:
+            pieces = self._read(min(give_up, end, beat) - monotonic())
+            now = monotonic()
+            if pieces:
+                begun = True
+                give_up = now + settings.idle_timeout_seconds
+            if self._chunks.reason is not None:
+                give_up = min(give_up, now + TAIL_SECONDS)
+            if pieces or now >= beat:
+                beat = now + settings.heartbeat_seconds
+                yield pieces or [Silence()]
+            if self._ended:
+                return
+            if now >= min(give_up, end):
+                yield self._give_up("up_idle" if begun and now < end else "up_timeout")
+                return
+
+    def _read(self, seconds: float) -> list[Piece]:
+        """Wait for one read; no pieces when nothing came, or nothing of use."""
+        self._chunks.raise_failure()
+        try:
+            data = self._body.read(max(seconds, 0))
+        except Refusal as late:
+            answer = late.response
+            raise refused(self._label, self._key, answer.status_code, answer.headers, answer.content) from late
+        except Failure:
+            if self._chunks.reason is None:
+                raise
+            data = b""  # The answer had ended; only the end of the connection was rough.
+        if data is None:
+            return []
+        pieces = self._chunks.read(self._events.feed(data) if data else self._whole())
+        if data and not self._chunks.over:
+            return pieces
+        self._ended = True
+        return pieces + self._chunks.finish()
+
+    def _whole(self) -> list[bytes]:
+        """Return the one event that a whole JSON answer in place of a stream is."""
+        body = self._events.rest.strip()
+        return [body] if body.startswith(b"{") and not self._chunks.seen else []
+
+    def _give_up(self, code: str) -> list[Piece]:
+        """End an answer whose time is up: well if only its end marker is missing, else by raising `Failure`."""
+        if self._chunks.reason is None:
+            raise Failure(500, code, f"{self._label} took too long to answer. Please try again.")
+        return self._chunks.finish()

@@ -1,0 +1,260 @@
+"""One connection to a provider: its socket, the bytes of one HTTP/1.1 exchange at a time, and when to give up."""
+
+import socket
+import ssl
+from queue import Empty, SimpleQueue
+from threading import Thread
+from time import monotonic
+from typing import Any
+
+import httptools
+
+from app.answer import Failure, Gone
+
+_READ_BYTES = 64 * 1024
+_MAX_HEADER_BYTES = 100 * 1024
+
+
+class Connection:
+    """A socket to one origin, over which requests follow each other.
+
+    Plain blocking sockets with timeouts: under gevent the same code waits in its loop. Raises `Failure` when the
+    connection breaks or the other side does not speak HTTP.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        """Take a connected socket."""
+        self._socket = sock
+        self.opened = monotonic()
+        self.heard = False
+        self._response = Response()
+
+    def send(self, request: bytes, seconds: float) -> None:
+        """Send a whole request, and expect its response; `heard` tells whether a byte of that came."""
+        self._response = Response()
+        self.heard = False
+        try:
+            self._socket.settimeout(seconds)
+            self._socket.sendall(request)
+        except Gone:
+            raise
+        except OSError as error:
+            if not self._is_answered():
+                raise Failure(500, "up_reset", "The connection to the provider was lost.") from error
+
+    def head(self, seconds: float) -> "Response | None":
+        """Return the response once its headers are here, or None if they are not within so many seconds."""
+        deadline = monotonic() + seconds
+        while self._response.status is None:
+            self._response.raise_failure()
+            if not self._receive(deadline):
+                return None
+        return self._response
+
+    def read(self, seconds: float) -> bytes | None:
+        """Return the next bytes of the body; `b""` at its end, None if none came within so many seconds."""
+        deadline = monotonic() + seconds
+        while not self._response.body and not self._response.complete:
+            self._response.raise_failure()
+            if not self._receive(deadline):
+                return None
+        return self._response.take()
+
+    def finished(self) -> bool:
+        """Tell whether the response is over and the connection can carry another; does not wait."""
+        if not self._response.complete:
+            try:
+                self._receive(0)
+            except Failure:
+                return False
+        return self._response.complete and self._response.keep_alive and not self._response.body
+
+    def alive(self) -> bool:
+        """Tell whether an idle connection is open: one on which anything can be read has ended, or is confused."""
+        try:
+            self._socket.settimeout(0)
+            self._socket.recv(1)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return True
+        except OSError:
+            pass
+        return False
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+    def _is_answered(self) -> bool:
+        """Tell whether the provider answered, and closed, without reading the whole request."""
+        try:
+            return self.head(0) is not None
+        except Failure:
+            return False
+
+    def _receive(self, deadline: float) -> bool:
+        """Read once from the socket; False when the deadline passed first."""
+        self._socket.settimeout(max(deadline - monotonic(), 0))
+        try:
+            data = self._socket.recv(_READ_BYTES)
+        except (TimeoutError, BlockingIOError, ssl.SSLWantReadError):
+            return False
+        except Gone:
+            raise
+        except OSError as error:
+            raise Failure(500, "up_reset", "The connection to the provider was lost.") from error
+        self.heard = self.heard or bool(data)
+        self._response.feed(data)
+        return True
+
+
+class Response:
+    """One HTTP/1.1 response, as its bytes come in."""
+
+    def __init__(self) -> None:
+        """Expect a status line."""
+        self.status: int | None = None
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.body: list[bytes] = []
+        self.complete = False
+        self.keep_alive = False
+        self._until_close = False
+        self._failure: Failure | None = None
+        self._empty_bytes = 0
+        self._parser = httptools.HttpResponseParser(self)
+
+    def feed(self, data: bytes) -> None:
+        """Take what the socket gave; `b""` is its end. Raises `Failure` when that end cuts the response."""
+        if not data:
+            self._end()
+            return
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self._break(error)
+        self._empty_bytes = 0 if self.body else self._empty_bytes + len(data)
+        if self._empty_bytes > _MAX_HEADER_BYTES:
+            self._break(None)
+
+    def raise_failure(self) -> None:
+        """Raise the `Failure` that came behind the last bytes, if one did."""
+        if self._failure is not None:
+            raise self._failure
+
+    def _break(self, error: Exception | None) -> None:
+        """Remember that this is not HTTP; what came before it counts, and what follows a whole answer does not."""
+        self.keep_alive = False
+        if not self.complete:
+            self._failure = Failure(500, "up_protocol", "The provider's answer could not be understood.")
+            self._failure.__cause__ = error
+
+    def take(self) -> bytes:
+        """Return the body's bytes that came since the last time."""
+        data = b"".join(self.body)
+        self.body.clear()
+        return data
+
+    def _end(self) -> None:
+        if self._until_close:
+            self.complete = True
+        elif self.status is None:
+            raise Failure(500, "up_reset", "The provider closed the connection without an answer.")
+        else:
+            raise Failure(500, "up_truncated", "The provider's answer was cut off before its end.")
+
+    # What httptools calls, in this order. A second response that nobody asked for only costs the connection its reuse.
+
+    def on_message_begin(self) -> None:
+        """Notice a second response."""
+        if self.complete:
+            self.keep_alive = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header."""
+        if not self.complete:
+            self.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        """Know the status, and how the body will end. 1xx responses only announce another one."""
+        if self.complete:
+            return
+        status = self._parser.get_status_code()
+        if status < 200:  # noqa: PLR2004
+            self.headers.clear()
+            return
+        self.status = status
+        names = {name for name, _ in self.headers}
+        self._until_close = not names & {b"content-length", b"transfer-encoding"}
+
+    def on_body(self, data: bytes) -> None:
+        """Keep a part of the body."""
+        if not self.complete:
+            self.body.append(data)
+
+    def on_message_complete(self) -> None:
+        """Know that this was all, unless it was a 1xx."""
+        if self.status is not None and not self.complete:
+            self.complete = True
+            self.keep_alive = self._parser.should_keep_alive()
+
+
+def connect(host: str, port: int, *, tls: ssl.SSLContext | None, seconds: float) -> Connection:
+    """Open a connection: name look-up, TCP and TLS within so many seconds. Raises `Failure`."""
+    deadline = monotonic() + seconds
+    try:
+        sock = _dial(host, port, deadline)
+        return Connection(_secured(sock, host, tls, deadline) if tls else sock)
+    except Gone:
+        raise
+    except (socket.gaierror, UnicodeError) as error:
+        raise Failure(500, "up_dns", "The provider's host name could not be found.") from error
+    except ssl.SSLError as error:
+        raise Failure(500, "up_tls", "The provider's certificate could not be verified.") from error
+    except TimeoutError as error:
+        raise Failure(500, "up_timeout", "The provider could not be reached in time.") from error
+    except OSError as error:
+        raise Failure(500, "up_connect", "The provider could not be reached.") from error
+
+
+def _dial(host: str, port: int, deadline: float) -> socket.socket:
+    """Connect to the first address of a host that answers; all of them share the time."""
+    errors: list[OSError] = []
+    for *_, address in _look_up(host, port, deadline):
+        try:
+            sock = socket.create_connection(address[:2], timeout=max(deadline - monotonic(), 0.001))
+        except Gone:
+            raise
+        except OSError as error:
+            errors.append(error)
+        else:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return sock
+    raise errors[0]
+
+
+def _look_up(host: str, port: int, deadline: float) -> list[Any]:
+    """Look a name up, in a thread because the system's resolver knows no deadline."""
+    found: SimpleQueue[list[Any] | Exception] = SimpleQueue()
+    Thread(target=_resolve, args=(host, port, found), daemon=True).start()
+    try:
+        result = found.get(timeout=max(deadline - monotonic(), 0.001))
+    except Empty as error:
+        raise TimeoutError from error
+    if isinstance(result, Exception):
+        raise result
+    return result
+
+
+def _resolve(host: str, port: int, found: "SimpleQueue[list[Any] | Exception]") -> None:
+    try:
+        found.put(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    except (OSError, UnicodeError) as error:
+        found.put(error)
+
+
+def _secured(sock: socket.socket, host: str, tls: ssl.SSLContext, deadline: float) -> ssl.SSLSocket:
+    try:
+        sock.settimeout(max(deadline - monotonic(), 0.001))
+        return tls.wrap_socket(sock, server_hostname=host)
+    except BaseException:
+        sock.close()
+        raise

@@ -1,0 +1,54 @@
+"""Server-sent events out of bytes (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
+
+from app.answer import Failure
+
+MAX_EVENT_BYTES = 1024 * 1024
+MAX_STREAM_BYTES = 32 * 1024 * 1024
+_BOM = b"\xef\xbb\xbf"
+
+
+class EventReader:
+    """Turns a stream's bytes, however split, into the data of its events."""
+
+    def __init__(self) -> None:
+        """Start before the first byte."""
+        self._start = b""
+        self._begun = False
+        self.rest = b""
+        """What came behind the last whole event."""
+        self._total = 0
+        self._ended_in_cr = False
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Return the data of all events that `data` completes; comments and events without data are dropped.
+
+        An event is complete at its blank line, so one that the stream's end cuts is never returned. Raises `Failure`
+        over a megabyte for one event, or 32 for the stream.
+        """
+        self._total += len(data)
+        data = data if self._begun else self._without_bom(data)
+        *events, self.rest = (self.rest + self._with_line_feeds(data)).split(b"\n\n")
+        if self._total > MAX_STREAM_BYTES or len(self.rest) > MAX_EVENT_BYTES:
+            raise Failure(500, "up_too_large", "The provider's answer is too large.")
+        return [found for event in events if (found := _data(event))]
+
+    def _without_bom(self, data: bytes) -> bytes:
+        """Drop a byte order mark, of which the first reads may bring a part each."""
+        self._start += data
+        self._begun = len(self._start) >= len(_BOM) or not _BOM.startswith(self._start)
+        return self._start.removeprefix(_BOM) if self._begun else b""
+
+    def _with_line_feeds(self, data: bytes) -> bytes:
+        """Turn CRLF and CR line ends, which hardly anybody sends, into LF."""
+        follows_cr, self._ended_in_cr = self._ended_in_cr, data.endswith(b"\r") if data else self._ended_in_cr
+        if follows_cr and data.startswith(b"\n"):
+            data = data[1:]
+        return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in data else data
+
+
+def _data(event: bytes) -> bytes:
+    """Join an event's data lines."""
+    if event.startswith(b"data: ") and b"\n" not in event:
+        return event[6:]
+    lines = [line[5:].removeprefix(b" ") for line in event.split(b"\n") if line.startswith(b"data:")]
+    return b"\n".join(lines)

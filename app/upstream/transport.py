@@ -1,0 +1,203 @@
+"""The transport under the OpenAI SDK: our own connections, kept alive and bounded.
+
+The SDK builds requests and raises its errors; it never reads a stream. Owning the socket gives what its stock transport
+cannot: a read that times out and can go on, a close that is felt at once, no redirects, and a list of the headers that
+may leave.
+"""
+
+import ssl
+from collections import deque
+from collections.abc import Iterator
+from threading import Lock
+from time import monotonic
+
+import httpx2
+
+from app.answer import Failure
+from app.config import Settings
+from app.upstream.connection import Connection, Response, connect
+
+OUTBOUND_HEADERS = frozenset(
+    {b"accept", b"api-key", b"authorization", b"content-length", b"content-type", b"openai-organization", b"user-agent"}
+)
+"""The only headers of the SDK's that leave; `Host` and `Accept-Encoding: identity` are written here."""
+
+_DROPPED_HEADERS = {b"content-encoding", b"set-cookie"}
+
+MAX_ERROR_BYTES = 64 * 1024
+ERROR_SECONDS = 2.0
+MAX_IDLE_CONNECTIONS = 100
+MAX_CONNECTION_SECONDS = 50.0
+
+Origin = tuple[str, str, int]
+
+
+class Refusal(Exception):
+    """The provider answered with an error status, after our own headers had gone out."""
+
+    def __init__(self, response: httpx2.Response) -> None:
+        """Take the answer, its body read."""
+        super().__init__(response.status_code)
+        self.response = response
+
+
+class Body(httpx2.SyncByteStream):
+    """A response's body, read by us with timeouts; read by the SDK only where it explains an error."""
+
+    def __init__(self, transport: "Transport", origin: Origin, connection: Connection) -> None:
+        """Take the connection, from which the headers may still have to come."""
+        self._transport = transport
+        self._origin = origin
+        self._connection: Connection | None = connection
+        self.response: httpx2.Response | None = None
+
+    def head(self, seconds: float) -> httpx2.Response | None:
+        """Return the response once its headers are here, None if they are not within so many seconds."""
+        if self.response is None and self._connection is not None:
+            head = self._connection.head(max(seconds, 0))
+            self.response = _response(head, self) if head else None
+        return self.response
+
+    def read(self, seconds: float) -> bytes | None:
+        """Return the next bytes; `b""` at the body's proper end, None if none came within so many seconds.
+
+        Raises `Failure` when the body is cut, and `Refusal` when the headers came late and refuse.
+        """
+        if self._connection is None:
+            return b""
+        if self.response is None:
+            deadline = monotonic() + seconds
+            if (response := self.head(seconds)) is None:
+                return None
+            if not response.is_success:
+                response.read()
+                raise Refusal(response)
+            seconds = max(deadline - monotonic(), 0)
+        return self._connection.read(seconds)
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the body of an error, as far as it is short and quick."""
+        size, deadline = 0, monotonic() + ERROR_SECONDS
+        while size < MAX_ERROR_BYTES and self._connection:
+            try:
+                data = self._connection.read(max(deadline - monotonic(), 0))
+            except Failure:
+                break
+            if not data:
+                break
+            size += len(data)
+            yield data
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the connection: kept for the next request if the answer is over, else closed at once."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._transport.release(self._origin, connection)
+
+
+class Transport(httpx2.BaseTransport):
+    """Sends the SDK's requests over connections of our own, of which it keeps the idle ones."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Take the timeouts; nothing is connected yet."""
+        self._settings = settings
+        self._tls = ssl.create_default_context()
+        self._idle: deque[tuple[Origin, Connection]] = deque()
+        self._lock = Lock()
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Send the request and return its response, with our `Body` as the extension `body`.
+
+        An idle connection may have died unnoticed. As long as no byte of an answer came over it, nothing was answered,
+        and the request goes out once more over a new one.
+        """
+        url = request.url
+        origin = (url.scheme, url.host, url.port or (443 if url.scheme == "https" else 80))
+        idle = self._take(origin)
+        if idle is not None:
+            try:
+                return self._exchange(origin, idle, request)
+            except Failure:
+                if idle.heard:
+                    raise
+        return self._exchange(origin, self._connect(origin), request)
+
+    def _exchange(self, origin: Origin, connection: Connection, request: httpx2.Request) -> httpx2.Response:
+        """Send, and return the response once its headers are here.
+
+        When they are not within `commit_seconds`, a 200 is returned on trust: the client's own headers must go out now,
+        and `Body.read` goes on waiting for the provider's.
+        """
+        body, patience = Body(self, origin, connection), self._settings.first_event_timeout_seconds
+        try:
+            connection.send(_bytes(request), patience)
+            response = body.head(min(self._settings.commit_seconds, patience))
+        except BaseException:
+            body.close()
+            raise
+        return response or httpx2.Response(200, stream=body, extensions={"body": body})
+
+    def _connect(self, origin: Origin) -> Connection:
+        scheme, host, port = origin
+        tls = self._tls if scheme == "https" else None
+        return connect(host, port, tls=tls, seconds=self._settings.connect_timeout_seconds)
+
+    def _take(self, origin: Origin) -> Connection | None:
+        """Return the idle connection to an origin that was used last, unless it has ended."""
+        while (connection := self._pop(origin)) is not None:
+            if _is_usable(connection):
+                return connection
+            connection.close()
+        return None
+
+    def _pop(self, origin: Origin) -> Connection | None:
+        with self._lock:
+            found = next((idle for idle in reversed(self._idle) if idle[0] == origin), None)
+            if found is None:
+                return None
+            self._idle.remove(found)
+            return found[1]
+
+    def release(self, origin: Origin, connection: Connection) -> None:
+        """Keep a connection whose answer is over, close any other; close idle ones that have ended, or are too many."""
+        if not connection.finished():
+            connection.close()
+            return
+        with self._lock:
+            self._idle.append((origin, connection))
+            while self._idle and (len(self._idle) > MAX_IDLE_CONNECTIONS or not _is_usable(self._idle[0][1])):
+                self._idle.popleft()[1].close()
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        while self._idle:
+            self._idle.pop()[1].close()
+
+
+def _is_usable(connection: Connection) -> bool:
+    return monotonic() - connection.opened < MAX_CONNECTION_SECONDS and connection.alive()
+
+
+def _bytes(request: httpx2.Request) -> bytes:
+    """Write a request as HTTP/1.1, with the headers that may leave."""
+    lines = [
+        b"%s %s HTTP/1.1" % (request.method.encode(), request.url.raw_path),
+        b"host: " + request.url.netloc,
+        b"accept-encoding: identity",
+        *(b"%s: %s" % (name.lower(), value) for name, value in request.headers.raw if name.lower() in OUTBOUND_HEADERS),
+    ]
+    return b"\r\n".join(lines) + b"\r\n\r\n" + request.read()
+
+
+def _response(head: Response, body: Body) -> httpx2.Response:
+    """Hand the response up without its cookies, which would be kept, and without a content encoding.
+
+    Nobody asked for compressed bytes, and they are never unpacked.
+    """
+    encodings = {value for name, value in head.headers if name == b"content-encoding"}
+    headers = [(name, value) for name, value in head.headers if name not in _DROPPED_HEADERS]
+    response = httpx2.Response(head.status or 0, headers=headers, stream=body, extensions={"body": body})
+    if response.is_success and encodings - {b"identity"}:
+        raise Failure(500, "up_encoding", "The provider's answer is compressed, which was not asked for.")
+    return response

@@ -1,0 +1,25 @@
+"""Telling: pieces -> the bytes of one client protocol. A new one is its file, and its media type in `WIRES`."""
+
+from collections.abc import Iterator, Mapping
+from typing import Protocol
+
+from app.answer import Answer
+from app.wire import text, ui
+
+
+class Wire(Protocol):
+    """What each module here offers.
+
+    `frames` yields what is written, one item for each read of the answer. It lets a `Gone` pass; it tells a `Failure`
+    if its protocol can, and lets it pass if not.
+    """
+
+    HEADERS: dict[str, str]
+
+    def frames(self, answer: Answer, /) -> Iterator[bytes]:
+        """Turn an answer into bytes."""
+
+
+DEFAULT: Wire = text
+WIRES: Mapping[str, Wire] = {"text/event-stream": ui}
+"""Client protocols by the media type that chooses them in `Accept`."""

@@ -1,0 +1,108 @@
+"""The server's settings, its worker, and its drain (https://docs.gunicorn.org/en/stable/settings.html).
+
+gevent patches before anything else is imported: a socket or a TLS context made earlier would block every stream.
+"""
+
+from gevent import monkey
+
+monkey.patch_all()
+
+import json  # noqa: E402
+import os  # noqa: E402
+from collections.abc import Callable, Iterator  # noqa: E402
+from contextlib import AbstractContextManager, contextmanager  # noqa: E402
+from typing import Any  # noqa: E402
+
+import gevent  # noqa: E402
+from gevent.local import local  # noqa: E402
+from gunicorn import util  # noqa: E402
+from gunicorn.workers.ggevent import GeventWorker  # noqa: E402
+
+HEADER_SECONDS = float(os.environ.get("HEADER_TIMEOUT_SECONDS") or 10)
+DRAIN_SECONDS = float(os.environ.get("DRAIN_SECONDS") or 20)
+
+worker_connections = 1000
+"""Above MAX_STREAMS, so that one chat too many is told so instead of waiting unaccepted."""
+timeout = 60
+"""How long the event loop may be stuck before the worker is replaced; no limit for a request."""
+keepalive = 95
+"""How long an idle connection stays open: longer than Heroku's router keeps it (90 s), so that it is never the router
+that sends a request into a closing connection. Elsewhere gunicorn makes this the deadline for a request's headers too,
+which is why the worker below has one of its own."""
+graceful_timeout = 27
+"""When the master kills what is left: streams have ended by DRAIN_SECONDS, and the platform kills at 30 s."""
+limit_request_fields = 50
+control_socket_disable = True
+
+_connection = local()
+_idle: set[Callable[[], None]] = set()
+
+
+class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
+    """gunicorn's gevent worker, whose deadline for headers is not the one for idle connections."""
+
+    def handle(self, listener: Any, client: Any, addr: Any) -> None:  # noqa: ANN401
+        """Serve one connection."""
+        _connection.socket, _connection.seconds = client, HEADER_SECONDS
+        super().handle(listener, client, addr)
+
+    def timeout_ctx(self) -> AbstractContextManager[None]:
+        """Limit the wait for the connection's next request."""
+        seconds, _connection.seconds = _connection.seconds, self.cfg.keepalive
+        return _wait(_connection.socket, seconds if self.alive else 0)
+
+
+worker_class = Worker
+
+
+@contextmanager
+def _wait(sock: Any, seconds: float) -> Iterator[None]:  # noqa: ANN401
+    """Wait so many seconds for a request's first byte, and from there HEADER_SECONDS for the rest of its headers."""
+    greenlet, loop = gevent.getcurrent(), gevent.get_hub().loop
+    first_byte, deadline = loop.io(sock.fileno(), 1), loop.timer(HEADER_SECONDS)
+    with gevent.Timeout(seconds, exception=False) as waited:
+
+        def begin() -> None:
+            first_byte.stop()
+            _idle.discard(give_up)
+            deadline.start(give_up)
+
+        def give_up() -> None:
+            greenlet.throw(waited)
+
+        _idle.add(give_up)
+        first_byte.start(begin)
+        try:
+            yield
+        finally:
+            _idle.discard(give_up)
+            for watcher in (first_byte, deadline):
+                watcher.stop()
+                watcher.close()
+
+
+def post_worker_init(worker: Any) -> None:  # noqa: ANN401
+    """Drain when the worker is told to stop; gunicorn has no hook for that, and kills streams unasked."""
+    gevent.spawn(_drain, worker, worker.wsgi.extensions["streams"])
+
+
+def _drain(worker: Any, streams: Any) -> None:  # noqa: ANN401
+    while worker.alive:
+        gevent.sleep(0.1)
+    streams.drain()
+    for give_up in list(_idle):
+        gevent.get_hub().loop.run_callback(lambda give_up=give_up: give_up in _idle and give_up())
+    gevent.sleep(DRAIN_SECONDS)
+    streams.end()
+
+
+def _write_error(sock: Any, status: int, reason: str, _message: str) -> None:  # noqa: ANN401
+    """Answer what is not HTTP, and what broke outside of the application, as JSON too."""
+    ours = status >= 500  # noqa: PLR2004
+    message = "An unexpected error occurred" if ours else f"The request was refused: {reason}."
+    body = json.dumps({"message": message, "code": "internal" if ours else "bad_body", "requestId": None})
+    head = f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: application/json\r\n"
+    util.write_nonblock(sock, f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode("latin-1"))
+
+
+util.write_error = _write_error

@@ -1,0 +1,99 @@
+"""The service and the provider that tests talk to: real processes on real sockets, started once and shared."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.processes import Processes, Service, Simulator
+
+FOREIGN = {
+    # What the SDK would send to any provider if it were let: none of it may ever arrive.
+    "OPENAI_ORG_ID": "org-foreign",
+    "OPENAI_PROJECT_ID": "proj-foreign",
+    "OPENAI_ADMIN_KEY": "sk-foreign-admin",
+    "OPENAI_CUSTOM_HEADERS": "X-Foreign: yes\nAuthorization: Bearer sk-foreign-custom\napi-key: sk-foreign",
+}
+
+MODELS = (
+    *(f"demo{fault}" for fault in ("", "@emoji", "@bytewise", "@emoji@bytewise", "@crlf", "@reasoning", "@length")),
+    *(f"demo@{fault}" for fault in ("stall-3", "cut-3", "reset-3", "truncated-3", "error-3", "badjson-3", "badutf8-3")),
+    *(f"demo@{fault}" for fault in ("cut-0", "reset-0", "truncated-0", "error-0", "badjson-0", "html", "empty")),
+    *(f"demo@status-{status}" for status in (400, 401, 403, 404, 408, 409, 413, 422, 429, 500, 502, 503, 504, 529)),
+    *(f"demo@{fault}" for fault in ("status-429@retry-7", "status-503@html", "status-500@empty", "quota", "context")),
+    *(f"demo@{fault}" for fault in ("filter-prompt", "filtered", "echo-key", "redirect", "silent", "hang", "comments")),
+    *(f"demo@{fault}" for fault in ("endless", "pace-60@events-8", "late-1.5", "slow-1.5", "late-1.5@status-429")),
+    *("demo@nodone", "demo@events-400", "unknown-model", "o3", "gpt-5.1"),
+)
+"""Every model that the tests ask all providers for; Azure knows none that is not named to it."""
+
+
+@pytest.fixture(scope="session")
+def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
+    """What starts services, and stops them all at the end."""
+    with Processes(tmp_path_factory.mktemp("processes")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def simulator(processes: Processes) -> Simulator:
+    return processes.simulator()
+
+
+@pytest.fixture(scope="session")
+def environment(simulator: Simulator) -> Mapping[str, str]:
+    """An environment in which every provider is the simulator, with a key for each."""
+    return {
+        **FOREIGN,
+        "OPENAI_API_KEY": "sk-openai-canary-1",
+        "OPENAI_ORGANIZATION_ID": "org-ours",
+        "OPENAI_BASE_URL": f"{simulator.url}/openai/v1",
+        "GROQ_API_KEY": "gsk_groq-canary-2",
+        "GROQ_BASE_URL": f"{simulator.url}/groq/openai/v1",
+        "MISTRAL_API_KEY": "mistral-canary-3",
+        "MISTRAL_BASE_URL": f"{simulator.url}/mistral/v1",
+        "AZURE_OPENAI_API_KEY": "azure-canary-4",
+        "AZURE_OPENAI_ENDPOINT": f"{simulator.url}/azure/",
+        "AZURE_GPT_35_TURBO_NAME": "deployment-35",
+        "AZURE_GPT_45_TURBO_NAME": "deployment-45",
+        "AZURE_GPT_45_VISION_NAME": "deployment-vision",
+        "AZURE_OPENAI_DEPLOYMENTS": json.dumps({model: model for model in MODELS}),
+    }
+
+
+@pytest.fixture(scope="session")
+def service(processes: Processes, environment: Mapping[str, str]) -> Service:
+    """The service as it is deployed."""
+    return processes.service(environment)
+
+
+@pytest.fixture(scope="session")
+def service_with_wrong_key(processes: Processes, environment: Mapping[str, str]) -> Service:
+    """The service with keys that no provider takes."""
+    keys = {name: "wrong-key" for name in environment if name.endswith("_API_KEY")}
+    return processes.service({**environment, **keys})
+
+
+@pytest.fixture
+def settings_path(tmp_path: Path) -> Iterator[Path]:
+    """A fresh folder for a database, in an environment without a provider's settings."""
+    known = [name for name in os.environ if name.startswith(("OPENAI_", "GROQ_", "MISTRAL_", "AZURE_", "DATABASE_"))]
+    with pytest.MonkeyPatch.context() as patch:
+        for name in known:
+            patch.delenv(name)
+        patch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/sluice.db")
+        yield tmp_path
+
+
+@pytest.fixture(scope="session")
+def quick(processes: Processes, environment: Mapping[str, str]) -> Service:
+    """The service, sending its headers after half a second without an answer."""
+    return processes.service({**environment, "COMMIT_SECONDS": "0.5", "HEARTBEAT_SECONDS": "0.3"})
+
+
+@pytest.fixture(scope="session")
+def impatient(processes: Processes, environment: Mapping[str, str]) -> Service:
+    """The service, giving a provider up after less than a second."""
+    return processes.service({**environment, "FIRST_EVENT_TIMEOUT_SECONDS": "0.6", "IDLE_TIMEOUT_SECONDS": "0.5"})

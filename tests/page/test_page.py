@@ -1,0 +1,333 @@
+"""The page, driven in Chromium against the running service with the simulator behind it."""
+
+import json
+import re
+import shutil
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
+
+from app.simulator import ANSWER
+from tests.processes import Service
+
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+CUT = "The answer was cut off before its end. Please try again."
+WRONG_KEY = "OpenAI API Key is incorrect. Please fix it in your profile settings."
+CHAT = "**/api/chat/*"
+
+# Keeps what the last answer looked like at each change of the log.
+RECORDER = """
+window.seen = [];
+document.addEventListener("DOMContentLoaded", () => {
+  const look = () => seen.push(document.querySelector("article:last-of-type .answer")?.textContent ?? "");
+  new MutationObserver(look).observe(document.querySelector("#log"), { childList: true, subtree: true });
+});
+"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One Chromium for this module: Playwright keeps an event loop in the thread for as long as it runs."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = next(filter(None, map(shutil.which, names)), None)
+    if found is None:
+        pytest.fail("The tests of the page need Chromium on the PATH: `apt-get install chromium`, or Google Chrome.")
+    quiet = ("quic", "background-networking", "component-update", "sync")
+    switches = ["--no-sandbox", "--disable-gpu", "--no-first-run", *(f"--disable-{name}" for name in quiet)]
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=found, args=switches)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser: Browser, service: Service) -> Iterator[Page]:
+    with opened(browser, service) as page:
+        yield page
+
+
+@contextmanager
+def opened(browser: Browser, service: Service) -> Iterator[Page]:
+    page = browser.new_page()
+    page.set_default_timeout(20_000)
+    page.add_init_script(RECORDER)
+    try:
+        page.goto(service.url)
+        yield page
+    finally:
+        page.unroute_all(behavior="ignoreErrors")
+        page.close()
+
+
+def ask(page: Page, text: str, model: str = "gpt-4o") -> None:
+    page.fill("#model", model)
+    page.fill("#message", text)
+    page.press("#message", "Enter")
+
+
+def answer(page: Page, state: str) -> str:
+    """The text of the last answer, as soon as it is in that state."""
+    last = page.locator(".answer").last
+    expect(last).to_have_attribute("data-state", state, timeout=20_000)
+    return last.text_content() or ""
+
+
+def sent(page: Page, text: str, model: str = "gpt-4o") -> dict[str, Any]:
+    """Ask, and return the body that the page sent."""
+    with page.expect_request(CHAT) as request:
+        ask(page, text, model)
+    return body(request.value)
+
+
+def body(request: Request) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads(request.post_data or "")
+    return read
+
+
+def png() -> bytes:
+    """A red square of eight by eight pixels."""
+    rows = (b"\0" + b"\xff\0\0" * 8) * 8
+    chunks = ((b"IHDR", struct.pack(">IIBBBBB", 8, 8, 8, 2, 0, 0, 0)), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    packed = (
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
+
+
+def test_an_answer_grows_in_steps_and_ends_as_exactly_what_the_provider_said(page: Page) -> None:
+    ask(page, "What is a sluice?", "gpt-4o@pace-30")
+    assert answer(page, "done") == ANSWER
+    steps = [text for text in dict.fromkeys(page.evaluate("seen")) if text]
+    assert len(steps) >= 5
+    assert all(ANSWER.startswith(step) for step in steps)
+    expect(page.locator("#message")).to_have_value("")
+    expect(page.locator("#error")).to_be_hidden()
+
+
+def test_stop_keeps_the_part_and_frees_the_form_for_the_next_message(page: Page) -> None:
+    ask(page, "Go on for ever.", "gpt-4o@endless")
+    expect(page.locator(".answer")).to_have_text(re.compile(r"\w+ \w+ \w+"))
+    page.click("#stop")
+    part = answer(page, "stopped")
+    assert part
+    expect(page.get_by_text("Stopped.")).to_be_visible()
+    expect(page.locator("#message")).to_be_focused()
+    following = sent(page, "And now?")
+    assert answer(page, "done") == ANSWER
+    assert following["messages"][1] == {"role": "assistant", "content": part}
+
+
+def test_stop_before_the_first_word_gives_the_text_back_without_an_error(page: Page) -> None:
+    ask(page, "Are you there?", "gpt-4o@silent")
+    page.click("#stop")
+    expect(page.locator("#message")).to_have_value("Are you there?")
+    expect(page.locator(".answer")).to_have_count(0)
+    expect(page.locator("#error")).to_be_hidden()
+    assert len(sent(page, "And now?")["messages"]) == 1
+
+
+def test_a_wrong_key_shows_the_sentence_that_says_what_to_do(browser: Browser, service_with_wrong_key: Service) -> None:
+    with opened(browser, service_with_wrong_key) as page:
+        ask(page, "Hello?")
+        expect(page.get_by_role("alert")).to_have_text(WRONG_KEY)
+        expect(page.get_by_role("alert")).to_be_visible()
+
+
+def test_a_cut_answer_is_marked_and_said_and_not_sent_along(page: Page) -> None:
+    ask(page, "Tell me.", "gpt-4o@pace-100@cut-6")
+    part = answer(page, "cut")
+    assert part
+    assert part != ANSWER
+    assert ANSWER.startswith(part)
+    expect(page.get_by_role("alert")).to_have_text(CUT)
+    expect(page.get_by_text("Cut off.", exact=True)).to_be_visible()
+    expect(page.locator("#message")).to_have_value("Tell me.")
+    assert sent(page, "Again.")["messages"] == [{"role": "user", "content": "Again."}]
+
+
+def test_a_refused_request_shows_the_providers_sentence_and_gives_the_text_back(page: Page) -> None:
+    with page.expect_response(CHAT) as response:
+        ask(page, "A question of\ntwo lines", "gpt-4o@status-429")
+    expect(page.get_by_role("alert")).to_be_visible()
+    expect(page.get_by_role("alert")).to_have_text(response.value.json()["message"])
+    assert response.value.status == 429
+    expect(page.locator("#message")).to_have_value("A question of\ntwo lines")
+    expect(page.locator(".answer")).to_have_count(0)
+    expect(page.locator("#send")).to_be_visible()
+
+
+def test_an_error_that_is_not_json_still_gets_a_sentence_with_its_status(page: Page) -> None:
+    page.route(CHAT, lambda route: route.fulfill(status=503, content_type="text/html", body="<h1>Down</h1>"))
+    ask(page, "Hello?")
+    expect(page.get_by_role("alert")).to_have_text("The service answered with status 503.")
+    expect(page.locator("#message")).to_have_value("Hello?")
+
+
+def test_a_service_out_of_reach_is_said_and_gives_the_text_back(page: Page) -> None:
+    page.route(CHAT, lambda route: route.abort("connectionrefused"))
+    ask(page, "Hello?")
+    expect(page.get_by_role("alert")).to_have_text(re.compile("could not be reached"))
+    expect(page.locator("#message")).to_have_value("Hello?")
+
+
+def test_what_is_written_meanwhile_stays_when_a_question_comes_back(page: Page) -> None:
+    ask(page, "First.", "gpt-4o@silent")
+    page.fill("#message", "Second.")
+    page.click("#stop")
+    expect(page.locator("#message")).to_have_value("First.\n\nSecond.")
+
+
+def test_the_history_of_two_exchanges_is_sent_along(page: Page) -> None:
+    first = sent(page, "One?")
+    answer(page, "done")
+    second = sent(page, "Two?")
+    expect(page.locator(".answer[data-state=done]")).to_have_count(2, timeout=20_000)
+    third = sent(page, "Three?")
+    assert first == {"chatSettings": {"model": "gpt-4o"}, "messages": [{"role": "user", "content": "One?"}]}
+    assert [message["content"] for message in second["messages"]] == ["One?", ANSWER, "Two?"]
+    assert [message["content"] for message in third["messages"]] == ["One?", ANSWER, "Two?", ANSWER, "Three?"]
+    assert [message["role"] for message in third["messages"]] == ["user", "assistant", "user", "assistant", "user"]
+
+
+def test_the_provider_and_the_temperature_are_the_chosen_ones(page: Page) -> None:
+    page.select_option("#provider", "mistral")
+    page.fill("#temperature", "0.3")
+    page.fill("#message", "Hello?")
+    with page.expect_request("**/api/chat/mistral") as request:
+        page.click("#send")
+    assert body(request.value)["chatSettings"] == {"model": "mistral-small-latest", "temperature": 0.3}
+
+
+def test_an_attached_image_is_sent_as_a_part_of_the_message(page: Page) -> None:
+    page.set_input_files("#image", {"name": "red.png", "mimeType": "image/png", "buffer": png()})
+    expect(page.locator("#preview")).to_be_visible()
+    content = sent(page, "Which colour?")["messages"][0]["content"]
+    assert content[0] == {"type": "text", "text": "Which colour?"}
+    assert content[1]["type"] == "image_url"
+    assert content[1]["image_url"]["url"].startswith("data:image/jpeg;base64,")
+    expect(page.locator("#preview")).to_be_hidden()
+    expect(page.locator(".question img")).to_be_visible()
+    assert answer(page, "done") == ANSWER
+
+
+def test_a_file_that_is_no_image_is_refused_with_a_sentence(page: Page) -> None:
+    page.set_input_files("#image", {"name": "red.png", "mimeType": "image/png", "buffer": b"not an image"})
+    expect(page.get_by_role("alert")).to_have_text(re.compile("could not be read as an image"))
+    expect(page.locator("#preview")).to_be_hidden()
+
+
+def test_shift_and_enter_starts_a_new_line_and_enter_sends(page: Page) -> None:
+    page.fill("#model", "gpt-4o")
+    page.focus("#message")
+    page.keyboard.type("One")
+    page.keyboard.press("Shift+Enter")
+    page.keyboard.type("Two")
+    with page.expect_request(CHAT) as request:
+        page.keyboard.press("Enter")
+    assert body(request.value)["messages"][0]["content"] == "One\nTwo"
+
+
+def test_the_log_follows_the_answer_until_the_reader_scrolls_up(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 480})
+    ask(page, "Hello?")
+    answer(page, "done")
+    ask(page, "Go on for ever.", "gpt-4o@endless")
+    expect(page.locator(".answer").last).to_have_text(re.compile(r"(\S+ ){40}"))
+    assert page.evaluate("log => log.scrollHeight - log.scrollTop - log.clientHeight < 4", page.query_selector("#log"))
+    page.hover("#log")
+    page.mouse.wheel(0, -60)
+    place = page.evaluate_handle("document.querySelector('#log')")
+    page.wait_for_timeout(300)
+    top = place.evaluate("log => log.scrollTop")
+    grown = place.evaluate("log => log.scrollHeight")
+    page.wait_for_timeout(1500)
+    assert place.evaluate("log => log.scrollHeight") > grown
+    assert place.evaluate("log => log.scrollTop") == top
+    page.click("#stop")
+
+
+def test_a_character_that_arrives_in_two_reads_is_one_character(page: Page) -> None:
+    page.evaluate("""() => {
+      const bytes = new TextEncoder().encode("é 漢字 🚀");
+      const start = (stream) => {
+        bytes.forEach((byte) => stream.enqueue(Uint8Array.of(byte)));
+        stream.close();
+      };
+      window.fetch = async () => new Response(new ReadableStream({ start }));
+    }""")
+    ask(page, "Hello?")
+    assert answer(page, "done") == "é 漢字 🚀"
+
+
+def test_on_a_small_phone_only_the_log_scrolls(page: Page) -> None:
+    page.set_viewport_size({"width": 320, "height": 560})
+    page.route(CHAT, lambda route: route.fulfill(status=400, json={"message": "A long sentence. " * 10}))
+    ask(page, "A question\n" * 30 + "unbreakable" * 30)
+    expect(page.get_by_role("alert")).to_be_visible()
+    root = page.evaluate_handle("document.documentElement")
+    assert root.evaluate("root => [root.scrollWidth, root.scrollHeight]") == [320, 560]
+    expect(page.locator("#send")).to_be_in_viewport(ratio=1)
+
+
+def test_markup_in_a_question_or_an_answer_is_shown_as_text(page: Page) -> None:
+    markup = "<img src=x onerror=alert(1)><b>bold</b>"
+    page.route(CHAT, lambda route: route.fulfill(status=200, content_type="text/plain; charset=utf-8", body=markup))
+    ask(page, markup)
+    assert answer(page, "done") == markup
+    assert page.text_content(".question") == markup
+    expect(page.locator("article img, article b")).to_have_count(0)
+
+
+def test_nothing_is_complained_of_and_nothing_leaves_the_origin(page: Page, service: Service) -> None:
+    complaints: list[str] = []
+    addresses: list[str] = []
+
+    def listen(message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            complaints.append(message.text)
+
+    page.on("console", listen)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda request: addresses.append(request.url))
+    page.reload()
+    page.set_input_files("#image", {"name": "red.png", "mimeType": "image/png", "buffer": png()})
+    expect(page.locator("#preview")).to_be_visible()
+    ask(page, "Hello?")
+    assert answer(page, "done") == ANSWER
+    assert complaints == []
+    elsewhere = [address for address in addresses if not address.startswith(("data:", service.url.rstrip("/") + "/"))]
+    assert elsewhere == []
+    assert any(address.endswith("/static/page.js") for address in addresses)
+
+
+@pytest.mark.parametrize("path", ["/", "/static/page.js", "/static/page.css"])
+def test_each_file_of_the_page_forbids_everything_that_is_not_its_own(page: Page, service: Service, path: str) -> None:
+    response = page.request.get(service.url.rstrip("/") + path)
+    assert response.status == 200
+    assert response.headers["content-security-policy"] == CSP
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert response.headers["referrer-policy"] == "no-referrer"
+    assert response.headers["cache-control"] == "no-cache"
+
+
+@pytest.mark.parametrize("name", ["index.html", "../page.py", "%2e%2e/page.py", "..%2fpage.py", "other.js"])
+def test_nothing_else_is_served_beside_the_script_and_the_style(page: Page, service: Service, name: str) -> None:
+    assert page.request.get(f"{service.url.rstrip('/')}/static/{name}").status == 404
+
+
+def test_every_control_has_a_name_that_can_be_read_out(page: Page) -> None:
+    for role, name in (
+        *(("combobox", "Provider"), ("combobox", "Model"), ("spinbutton", "Temperature")),
+        *(("textbox", "Message"), ("button", "Send"), ("log", "Conversation")),
+    ):
+        expect(page.get_by_role(role, name=name, exact=True)).to_be_visible()  # type: ignore[arg-type]
+    expect(page.get_by_label("Attach image")).to_have_attribute("type", "file")
+    expect(page.locator("#message")).to_be_focused()

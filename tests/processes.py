@@ -1,0 +1,166 @@
+"""Starts the simulator and the service as processes of their own, the way that users do."""
+
+import json
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+ROOT = Path(__file__).resolve().parent.parent
+START_SECONDS = 30
+
+T = TypeVar("T")
+
+
+def wait_for(look: Callable[[], T | None], seconds: float = 5) -> T:
+    """Look again and again until there is something; fail with the last thing seen when the time is over."""
+    deadline = time.monotonic() + seconds
+    while not (found := look()) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert found, f"not within {seconds} s: {look!r} saw {found!r}"
+    return found
+
+
+@dataclass
+class Simulator:
+    """A provider on this machine."""
+
+    url: str
+
+    def requests(self) -> list[dict[str, Any]]:
+        """Return what it received, the newest last."""
+        found: list[dict[str, Any]] = json.loads(urllib.request.urlopen(f"{self.url}/requests").read())
+        return found
+
+    def received(self, marker: str) -> dict[str, Any]:
+        """Return the one request whose body holds a marker."""
+        found = wait_for(lambda: [seen for seen in self.requests() if marker in json.dumps(seen["body"])])
+        assert len(found) == 1
+        return found[0]
+
+
+@dataclass
+class Service:
+    """gunicorn, started by the Procfile's line."""
+
+    url: str
+    port: int
+    process: subprocess.Popen[bytes]
+    log: Path
+    database: Path
+
+    def profile_set(self, name: str, value: str) -> None:
+        """Set a setting the way that users do."""
+        command = [str(Path(sys.executable).parent / "flask"), "--app", "wsgi", "profile", "set", name]
+        environment = environment_without({"DATABASE_URL": f"sqlite:///{self.database}"})
+        subprocess.run(command, cwd=ROOT, env=environment, input=value.encode(), check=True, capture_output=True)
+
+    def pids(self) -> list[int]:
+        """Return the master's process id and the workers'."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return [self.process.pid, *map(int, children.split())]
+
+
+class Processes:
+    """All processes that the tests have started; each kind of service only once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._stack = ExitStack()
+        self._services: dict[frozenset[tuple[str, str]], Service] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def simulator(self) -> Simulator:
+        command = [sys.executable, "-m", "app.simulator", "--port", "0"]
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, env=environment_without({}))
+        self._stack.callback(stop, process)
+        assert process.stdout is not None
+        return Simulator(process.stdout.readline().decode().split()[-1])
+
+    def service(self, environment: Mapping[str, str]) -> Service:
+        """Return the service with this environment, started if it is not running yet."""
+        kind = frozenset(environment.items())
+        if kind not in self._services:
+            self._services[kind] = self.fresh_service(environment)
+        return self._services[kind]
+
+    def fresh_service(self, environment: Mapping[str, str]) -> Service:
+        """Start one more service, for a test that ends it."""
+        folder = self._folder / str(len(list(self._folder.iterdir())))
+        folder.mkdir()
+        port, log, database = free_port(), folder / "log", folder / "sluice.db"
+        own = {"PORT": str(port), "GUNICORN_CMD_ARGS": f"--bind 127.0.0.1:{port}"}
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                procfile("web"),
+                cwd=ROOT,
+                env=environment_without({"DATABASE_URL": f"sqlite:///{database}", **own, **environment}),
+                stdout=out,
+                stderr=out,
+            )
+        self._stack.callback(stop, process)
+        service = Service(f"http://127.0.0.1:{port}", port, process, log, database)
+        wait_for(lambda: healthy(service), START_SECONDS)
+        return service
+
+
+def procfile(name: str) -> list[str]:
+    """Return the command of a line of the Procfile, from the environment that runs the tests."""
+    lines = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
+    program, *arguments = shlex.split(lines[name])
+    return [str(Path(sys.executable).parent / program), *arguments]
+
+
+def environment_without(changes: Mapping[str, str]) -> dict[str, str]:
+    """Return this process's environment without a setting of the service's, but with these changes."""
+    own = (
+        "OPENAI_",
+        "GROQ_",
+        "MISTRAL_",
+        "AZURE_",
+        "DATABASE_URL",
+        "REDIS_URL",
+        "PORT",
+        "WEB_CONCURRENCY",
+        "GUNICORN_",
+    )
+    return {name: value for name, value in os.environ.items() if not name.startswith(own)} | dict(changes)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def healthy(service: Service) -> bool:
+    assert service.process.poll() is None, service.log.read_text()
+    with suppress(urllib.error.URLError, ConnectionError):
+        return bool(urllib.request.urlopen(f"{service.url}/healthz").status == 200)
+    return False
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    if process.stdout:
+        process.stdout.close()

@@ -1,0 +1,63 @@
+"""The simulator's command."""
+
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from app.simulator import ANSWER, EMOJI
+from app.simulator.faults import TABLE
+from app.simulator.text import EMOJI_PIECES
+
+from .client import SECONDS, Simulator
+
+COMMAND = [sys.executable, "-m", "app.simulator"]
+
+
+def test_help_lists_the_base_urls_and_every_fault() -> None:
+    text = subprocess.run([*COMMAND, "--help"], capture_output=True, text=True, check=True, timeout=SECONDS).stdout
+    for base in ("/openai/v1", "/azure", "/groq/openai/v1", "/mistral/v1"):
+        assert re.search(rf"http://127\.0\.0\.1:9100{base}$", text, re.MULTILINE)
+    for fault in TABLE:
+        assert re.search(rf"^  {fault.name}\S*  +{re.escape(fault.story)}$", text, re.MULTILINE)
+
+
+def test_a_taken_port_is_one_sentence(simulator: Simulator) -> None:
+    command = [*COMMAND, "--port", str(simulator.port)]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SECONDS)
+    sentence = f"The simulator cannot listen on 127.0.0.1:{simulator.port}: address already in use.\n"
+    assert (run.returncode, run.stdout, run.stderr) == (1, "", sentence)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_quietly_also_in_mid_answer(number: signal.Signals) -> None:
+    command = [*COMMAND, "--port", "0", "--pace", "20"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        port = int(process.stdout.readline().rsplit(":", 1)[1])
+        with Simulator(port, process.pid).open("openai", "demo") as connection:
+            assert connection.recv(65536)
+            process.send_signal(number)
+            assert process.communicate(timeout=SECONDS) == ("", "")
+    assert process.returncode == 0
+
+
+def test_it_refuses_the_wrong_key_by_default_and_keeps_the_pace() -> None:
+    command = [*COMMAND, "--port", "0", "--pace", "5"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        own = Simulator(int(process.stdout.readline().rsplit(":", 1)[1]), process.pid)
+        path, body = "/groq/openai/v1/chat/completions", b'{"model": "m", "messages": []}'
+        assert own.request("POST", path, body, {"Authorization": "Bearer wrong-key"}).status == 401
+        assert own.request("POST", path, body, {"Authorization": "Bearer another"}).status == 200
+        process.terminate()
+        assert process.wait(SECONDS) == 0
+
+
+def test_the_answer_has_what_breaks_careless_readers() -> None:
+    assert 50 <= len(ANSWER.split()) <= 75
+    for text in ("—", "é", "漢字", "🚀"):
+        assert text in ANSWER
+    assert "".join(EMOJI_PIECES).encode("utf-16", "surrogatepass").decode("utf-16") == EMOJI

@@ -1,0 +1,124 @@
+"""The database: made on first use, private, current, and out of the way of running streams."""
+
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import create_engine
+
+from app.answer import Failure
+from app.store import Store
+from app.store.tables import metadata
+from tests.client import ask
+from tests.processes import ROOT, Processes, environment_without, wait_for
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    return tmp_path / "folder" / "sluice.db"
+
+
+@pytest.fixture
+def store(database: Path) -> Store:
+    return Store(f"sqlite:///{database}")
+
+
+def test_a_profile_keeps_its_settings_to_itself(store: Store) -> None:
+    store.set("ada", "groq_api_key", "one")
+    store.set("ada", "groq_api_key", "two")
+    store.set("bob", "groq_api_key", "three")
+    assert (store.settings("ada"), store.settings("bob"), store.settings("eve")) == (
+        {"groq_api_key": "two"},
+        {"groq_api_key": "three"},
+        {},
+    )
+    assert store.unset("ada", "groq_api_key")
+    assert not store.unset("ada", "groq_api_key")
+    assert store.settings("bob") == {"groq_api_key": "three"}
+
+
+def test_the_file_is_its_owner_s_alone(store: Store, database: Path) -> None:
+    store.set("ada", "groq_api_key", "one")
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in database.parent.iterdir()}
+    assert modes["sluice.db"] == 0o600
+    assert set(modes.values()) == {0o600}
+
+
+def test_the_migrations_make_the_tables_that_the_code_knows(store: Store, database: Path) -> None:
+    store.prepare()
+    with create_engine(f"sqlite:///{database}").connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
+def test_processes_that_start_at_once_migrate_once(database: Path) -> None:
+    code = f"from app.store import Store; Store('sqlite:///{database}').set('ada', 'groq_api_key', 'one')"
+    started = [
+        subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=environment_without({}), stderr=subprocess.PIPE)
+        for _ in range(4)
+    ]
+    assert [(process.communicate()[1], process.returncode) for process in started] == [(b"", 0)] * 4
+
+
+def test_many_threads_may_ask_at_once(store: Store) -> None:
+    store.set("ada", "groq_api_key", "one")
+    found = []
+    threads = [threading.Thread(target=lambda: found.append(store.settings("ada"))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [{"groq_api_key": "one"}] * 8
+
+
+def test_a_database_that_cannot_be_used_is_a_503_and_comes_back(tmp_path: Path) -> None:
+    (tmp_path / "folder").write_text("not a folder")
+    store = Store(f"sqlite:///{tmp_path}/folder/sluice.db")
+    for use in (store.check, store.prepare, lambda: store.settings("ada"), lambda: store.set("ada", "x", "y")):
+        with pytest.raises(Failure) as failure:
+            use()
+        assert (failure.value.status, failure.value.code) == (503, "db_unavailable")
+    (tmp_path / "folder").unlink()
+    assert store.settings("ada") == {}
+
+
+def test_the_service_starts_without_its_database_and_recovers(processes: Processes, tmp_path: Path) -> None:
+    (tmp_path / "folder").write_text("not a folder")
+    service = processes.fresh_service({"DATABASE_URL": f"sqlite:///{tmp_path}/folder/sluice.db"})
+    ready = ask(service, "/readyz", None, method="GET")
+    assert (ready.status, ready.json()["code"], ready.headers["Retry-After"]) == (503, "db_unavailable", "5")
+    body = b'{"chatSettings": {"model": "m"}, "messages": [{"role": "user", "content": "?"}]}'
+    assert ask(service, "/api/chat/groq", body).json()["code"] == "db_unavailable"
+    assert ask(service, "/healthz", None, method="GET").status == 200
+    (tmp_path / "folder").unlink()
+    assert ask(service, "/readyz", None, method="GET").status == 200
+    assert "Traceback" not in service.log.read_text()
+
+
+def test_a_locked_database_delays_nobody_else(processes: Processes) -> None:
+    """A write waits for the lock beside the event loop, which answers meanwhile."""
+    service = processes.fresh_service({})
+    wait_for(lambda: ask(service, "/readyz", None, method="GET").status == 200)
+    locker = sqlite3.connect(service.database)
+    locker.execute("PRAGMA locking_mode=EXCLUSIVE")
+    locker.execute("BEGIN EXCLUSIVE")
+    waiting = threading.Thread(target=ask, args=(service, "/readyz", None), kwargs={"method": "GET"})
+    waiting.start()
+    assert ask(service, "/healthz", None, method="GET").status == 200
+    assert waiting.is_alive() or ask(service, "/readyz", None, method="GET").status in (200, 503)
+    locker.close()
+    waiting.join()
+
+
+def test_postgres_without_its_driver_is_a_sentence() -> None:
+    environment = environment_without({"DATABASE_URL": "postgres://user:secret@localhost/sluice"})
+    done = subprocess.run(
+        [sys.executable, "-c", "import wsgi"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 4
+    assert done.stderr == "Sluice cannot start: DATABASE_URL needs the driver psycopg, which is not installed.\n"

@@ -1,0 +1,230 @@
+"""The request's body, through the routes: what is read, and what is refused before anybody is asked."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from time import monotonic
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from app import create_app
+from app.config import Settings
+
+HELLO = {"chatSettings": {"model": "gpt-4o"}, "messages": [{"role": "user", "content": "Hello?"}]}
+LIMIT = 256 * 1024
+NO_KEY = "OpenAI API Key not found. Please set it in your profile settings."
+"""What a chat is told that is whole: nobody has set a key here."""
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Flask:
+    path: Path = tmp_path_factory.mktemp("database") / "sluice.db"
+    return create_app(Settings(database_url=f"sqlite:///{path}", max_body_bytes=LIMIT))
+
+
+@pytest.fixture
+def client(app: Flask) -> Iterator[FlaskClient]:
+    with app.test_client() as client:
+        yield client
+
+
+def send(client: FlaskClient, body: object, **headers: str) -> TestResponse:
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return client.post("/api/chat/openai", data=data, headers=named)
+
+
+def said(response: TestResponse) -> tuple[int, str, str]:
+    body = response.get_json()
+    assert set(body) == {"message", "code", "requestId"}
+    assert response.headers["Cache-Control"] == "no-store"
+    return response.status_code, body["code"], body["message"]
+
+
+def with_content(text: bytes) -> bytes:
+    """Write a chat whose message's content is this JSON."""
+    return b'{"chatSettings":{"model":"m"},"messages":[{"role":"user","content":%b}]}' % text
+
+
+GOOD = {
+    "a chat": json.dumps(HELLO).encode(),
+    "white space around": b" \r\n\t" + json.dumps(HELLO).encode() + b"\n",
+    "characters as themselves": json.dumps({**HELLO, "x": "é😀"}, ensure_ascii=False).encode(),
+    "characters escaped": with_content(rb'"\u00e9\ud83d\ude00"'),
+    "what is ignored may be anything": json.dumps({**HELLO, "x": [None, 1.5, -1e300, {"y": "\0\ud800"}]}).encode(),
+    "some depth": json.dumps(HELLO).encode()[:-1] + b',"x":' + b"[" * 100 + b"]" * 100 + b"}",
+    "the same key in two objects": with_content(b'"a"').replace(b'"m"', b'"m","x":{"model":"n"}'),
+    "an empty key": json.dumps({**HELLO, "": 1}).encode(),
+    "as long as may be": json.dumps(HELLO).encode().ljust(LIMIT),
+}
+
+
+@pytest.mark.parametrize("body", GOOD.values(), ids=GOOD)
+def test_a_body_that_is_whole_is_read(client: FlaskClient, body: bytes) -> None:
+    assert said(send(client, body)) == (400, "missing_key", NO_KEY)
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "",
+        "text/plain;charset=UTF-8",
+        "application/json",
+        "application/octet-stream",
+        "application/x+json",
+        "nonsense",
+        "text/html",
+    ],
+)
+def test_any_content_type_is_taken_but_those_of_forms(client: FlaskClient, content_type: str) -> None:
+    headers = {"content_type": content_type} if content_type else {}
+    assert said(send(client, HELLO, **headers)) == (400, "missing_key", NO_KEY)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"content_type": "multipart/form-data; boundary=x"},
+        {"content_type": "application/x-www-form-urlencoded"},
+        {"content_type": "Application/X-WWW-Form-Urlencoded; charset=utf-8"},
+        {"content_encoding": "gzip"},
+        {"content_encoding": "br", "content_type": "application/json"},
+    ],
+    ids=str,
+)
+def test_a_form_or_a_compressed_body_is_refused(client: FlaskClient, headers: dict[str, str]) -> None:
+    status, code, message = said(send(client, HELLO, **headers))
+    assert (status, code) == (415, "bad_type")
+    assert message == "The body must be plain JSON, not a form and not compressed."
+
+
+NOT_JSON = {
+    "nothing": b"",
+    "white space": b" \n",
+    "a list": b"[]",
+    "a list of chats": b"[" + json.dumps(HELLO).encode() + b"]",
+    "null": b"null",
+    "a string": b'"chat"',
+    "a number": b"42",
+    "true": b"true",
+    "words": b"hello",
+    "half a body": json.dumps(HELLO).encode()[:-1],
+    "two bodies": json.dumps(HELLO).encode() * 2,
+    "more after it": json.dumps(HELLO).encode() + b"x",
+    "a form": b"model=m&messages=x",
+    "single quotes": b"{'chatSettings': 1}",
+    "a trailing comma": b'{"chatSettings":{"model":"m"},}',
+    "a comment": b'{/* a */"chatSettings":{"model":"m"}}',
+    "NaN": b'{"chatSettings":{"model":"m","temperature":NaN}}',
+    "Infinity": b'{"chatSettings":{"model":"m","temperature":Infinity}}',
+    "-Infinity where it is ignored": json.dumps(HELLO).encode()[:-1] + b',"x":-Infinity}',
+    "a number of 5000 digits": json.dumps(HELLO).encode()[:-1] + b',"x":' + b"9" * 5000 + b"}",
+    "a key twice": json.dumps(HELLO).encode()[:-1] + b',"messages":[]}',
+    "a key twice, deep inside": b'{"chatSettings":{"model":"m","model":"n"},"messages":[]}',
+    "a key twice, differently written": rb'{"chatSettings":{"model":"m","mod\u0065l":"n"},"messages":[]}',
+    "100000 lists": b"[" * 100_000,
+    "100000 closed lists": json.dumps(HELLO).encode()[:-1] + b',"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    "40000 objects": b'{"a":' * 40_000 + b"1" + b"}" * 40_000,
+    "bytes that are not UTF-8": with_content(b'"\xff\xfe"'),
+    "half a character": with_content(b'"\xf0\x9f"'),
+    "an encoded surrogate": with_content(b'"\xed\xa0\xbd"'),
+    "an overlong character": with_content(b'"\xc0\xaf"'),
+    "UTF-16": json.dumps(HELLO).encode("utf-16"),
+    "UTF-16 without a mark": json.dumps(HELLO).encode("utf-16-le"),
+    "UTF-32": json.dumps(HELLO).encode("utf-32"),
+    "a byte order mark": b"\xef\xbb\xbf" + json.dumps(HELLO).encode(),
+    "a NUL in a string": with_content(b'"a\0b"'),
+    "a line end in a string": with_content(b'"a\nb"'),
+    "a NUL behind it": json.dumps(HELLO).encode() + b"\0",
+    "compressed": b"\x1f\x8b\x08\x00",
+}
+
+
+@pytest.mark.parametrize("body", NOT_JSON.values(), ids=NOT_JSON)
+def test_what_is_not_strict_json_is_refused_quickly_and_says_why(client: FlaskClient, body: bytes) -> None:
+    started = monotonic()
+    status, code, message = said(send(client, body))
+    assert monotonic() - started < 2
+    assert (status, code) == (400, "bad_body")
+    assert message.startswith("The body is not valid JSON: ")
+    assert message.endswith(".")
+    assert 30 < len(message) < 150
+    assert message.isprintable()
+
+
+NOT_A_CHAT = {
+    "an object of nothing": (b"{}", "chatSettings: Missing data for required field."),
+    "an escaped NUL": (with_content(rb'"a\u0000b"'), "messages[0].content: Contains a NUL."),
+    "half a surrogate pair": (with_content(rb'"a\ud83db"'), "messages[0].content: Contains half a character."),
+    "1e400": (
+        b'{"chatSettings":{"model":"m","temperature":1e400},"messages":[{"role":"user","content":"a"}]}',
+        "chatSettings.temperature: Must be from 0 to 2.",
+    ),
+    "1e400 tokens": (
+        b'{"chatSettings":{"model":"m","maxTokens":1e400},"messages":[{"role":"user","content":"a"}]}',
+        "chatSettings.maxTokens: Not a valid integer.",
+    ),
+    "a number of 4000 digits": (
+        b'{"chatSettings":{"model":"m","maxTokens":%b},"messages":[{"role":"user","content":"a"}]}' % (b"9" * 4000),
+        "chatSettings.maxTokens: Must be greater than or equal to 1 and less than or equal to 10000000.",
+    ),
+    "some depth": (with_content(b"[" * 900 + b"]" * 900), "messages[0].content[0]: Not an object."),
+    "many messages": (
+        b'{"chatSettings":{"model":"m"},"messages":[%b1]}' % (b"1," * 100_000),
+        "messages: Must be a list of 1 to 1000 messages.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("body", "message"), NOT_A_CHAT.values(), ids=NOT_A_CHAT)
+def test_what_is_not_a_chat_is_refused_quickly_and_says_where_and_why(
+    client: FlaskClient, body: bytes, message: str
+) -> None:
+    started = monotonic()
+    assert said(send(client, body)) == (400, "bad_body", message)
+    assert monotonic() - started < 2
+
+
+def test_no_depth_is_a_mistake_of_ours(client: FlaskClient) -> None:
+    for depth in range(50, 1100, 50):
+        for shape in (b'{"type":"text","text":%b}', b'{"image_url":%b}', b"[%b]"):
+            content = b"1"
+            for _ in range(depth):
+                content = shape % content
+            status, code, _ = said(send(client, with_content(b"[" + content + b"]")))
+            assert (status, code) == (400, "bad_body")
+
+
+def test_a_body_over_the_limit_is_refused_by_its_length_or_where_it_has_none(client: FlaskClient) -> None:
+    too_long = json.dumps(HELLO).encode().ljust(LIMIT + 1)
+    assert said(send(client, too_long)) == (413, "too_large", "The request is larger than 256 KiB.")
+
+
+def test_a_length_that_is_a_lie_is_refused(client: FlaskClient) -> None:
+    body = json.dumps(HELLO).encode()
+    for difference, why in ((5, "it ends before it is whole"), (-5, "")):
+        lie = {"CONTENT_LENGTH": str(len(body) + difference)}
+        status, code, message = said(client.post("/api/chat/openai", data=body, environ_overrides=lie))
+        assert (status, code) == (400, "bad_body")
+        assert message.startswith(f"The body is not valid JSON: {why}")
+
+
+def test_a_chunked_body_is_read_to_its_end_and_no_further_than_the_limit(client: FlaskClient) -> None:
+    ended = {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_LENGTH": ""}
+    body = json.dumps(HELLO).encode()
+    for data, expected in (
+        (body, (400, "missing_key")),
+        (body.ljust(LIMIT), (400, "missing_key")),
+        (body.ljust(LIMIT + 1), (413, "too_large")),
+        (b"", (400, "bad_body")),
+    ):
+        reply = client.post("/api/chat/openai", data=data, environ_overrides=ended)
+        assert said(reply)[:2] == expected
+
+
+def test_a_body_without_length_or_end_is_none(client: FlaskClient) -> None:
+    reply = client.post("/api/chat/openai", data=json.dumps(HELLO), environ_overrides={"CONTENT_LENGTH": ""})
+    assert said(reply)[:2] == (400, "bad_body")

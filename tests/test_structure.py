@@ -1,0 +1,144 @@
+"""Rules about the code: who may import whom, and that everything offered is there."""
+
+import ast
+import importlib
+import pkgutil
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import app
+import app.providers
+import app.wire
+from app import config
+from app.answer import CODES
+from app.providers import PROVIDERS
+from app.wire import DEFAULT, WIRES
+from tests.processes import ROOT, environment_without
+
+APP = ROOT / "app"
+FILES = sorted(path for path in APP.rglob("*.py") if "migrations" not in path.parts)
+WITHOUT_FLASK = {"providers", "upstream", "wire", "store", "catalogue", "answer", "question", "config", "simulator"}
+MAY_IMPORT = {
+    # What each room may import of ours, beside itself. Arrows run one way: whatever is not here is against them.
+    "answer": set(),
+    "question": {"answer", "upstream"},
+    "config": set(),
+    "catalogue": {"question"},
+    "upstream": {"answer", "config"},
+    "providers": {"upstream", "catalogue", "answer", "question"},
+    "wire": {"answer"},
+    "store": {"answer", "config"},
+    "simulator": set(),
+    "auth": {"answer"},
+    "body": {"answer", "config"},
+    "schemas": {"question"},
+    "errors": {"answer"},
+    "streaming": {"wire", "answer"},
+    "page": set(),
+    "keys": {"auth", "config", "question"},
+    "health": {"answer", "store", "streaming"},
+    "commands": {"answer", "auth", "config", "question", "store"},
+    "chat": {
+        "answer", "auth", "body", "config", "question", "schemas", "store", "streaming", "upstream", "wire",
+    },
+    "__init__": {
+        "answer", "chat", "commands", "config", "errors", "health", "keys", "page", "providers", "store", "streaming",
+        "upstream",
+    },
+}  # fmt: skip
+
+
+def room(path: Path) -> str:
+    return path.relative_to(APP).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> Iterator[tuple[str, ast.stmt]]:
+    """Yield the modules that a file imports, with the statement."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node) for alias in node.names)
+        if isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: a relative import"
+            names = [alias.name for alias in node.names] if node.module == "app" else [""]
+            yield from ((f"{node.module}.{name}".rstrip("."), node) for name in names)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(APP)))
+def test_imports_run_one_way(path: Path) -> None:
+    ours = {name.split(".")[1] for name, _ in imports(path) if name.startswith("app.")}
+    assert ours - {room(path)} <= MAY_IMPORT[room(path)]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(APP)))
+def test_flask_stays_where_routes_are_served(path: Path) -> None:
+    found = {name.split(".")[0] for name, _ in imports(path)}
+    if room(path) in WITHOUT_FLASK:
+        assert not found & {"flask", "werkzeug"}
+    if room(path) in {"upstream", "providers", "wire"}:
+        assert "gevent" not in found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(APP)))
+def test_no_import_hides_in_a_function(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    inside = [
+        node for function in functions for node in ast.walk(function) if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+    assert inside == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(APP)))
+def test_no_file_outgrows_a_reading(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 300
+    assert path.stem not in {"utils", "helpers", "common", "base"}
+
+
+def test_each_file_of_a_provider_is_offered() -> None:
+    files = {module.name for module in pkgutil.iter_modules(app.providers.__path__)}
+    assert files == set(PROVIDERS)
+    for name, provider in PROVIDERS.items():
+        assert importlib.import_module(f"app.providers.{name}").PROVIDER is provider
+
+
+def test_each_file_of_a_client_protocol_is_offered() -> None:
+    files = {f"app.wire.{module.name}" for module in pkgutil.iter_modules(app.wire.__path__)}
+    assert files == {wire.__name__ for wire in (DEFAULT, *WIRES.values())}  # type: ignore[attr-defined]
+
+
+def test_every_code_is_of_the_closed_set_and_none_is_left_over() -> None:
+    """`Failure(status, "code", ...)` and the tables of codes are the only places that name one."""
+    text = "\n".join(path.read_text() for path in FILES if room(path) not in {"simulator", "answer"})
+    named = set(re.findall(r'"([a-z]+(?:_[a-z]+)*)"', text))
+    assert named >= CODES
+    calls = [node for path in FILES for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    failures = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "Failure"]
+    codes = {call.args[1].value for call in failures if isinstance(call.args[1], ast.Constant)}
+    assert codes <= CODES
+
+
+def test_the_readme_names_every_setting_with_its_default() -> None:
+    readme = (ROOT / "README.md").read_text()
+    settings = config.Settings()
+    for name in config.Settings.__dataclass_fields__:
+        value = getattr(settings, name)
+        if isinstance(value, int | float):
+            assert re.search(rf"`{name.upper()}` *\| *{re.escape(f'{value:,}'.replace(',', ' '))}\b", readme), name
+    for provider in PROVIDERS.values():
+        for setting in (provider.key, *provider.settings):
+            assert f"`{setting.variable}`" in readme, setting.variable
+
+
+def test_the_service_starts_within_its_budget_of_cpu() -> None:
+    """CPU time, the best of three: a bound on what is imported, not on the machine."""
+    code = "from app import create_app; create_app(); import time; print(time.process_time())"
+    environment = environment_without({"DATABASE_URL": "sqlite://"})
+    untraced = {name: value for name, value in environment.items() if not name.startswith("COVERAGE")}
+    command = [sys.executable, "-c", code]
+    runs = [subprocess.run(command, cwd=ROOT, env=untraced, capture_output=True, check=True) for _ in range(3)]
+    assert min(float(run.stdout) for run in runs) < 1.2

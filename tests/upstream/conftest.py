@@ -1,0 +1,38 @@
+"""A scripted provider, and a watch on the sockets that are left."""
+
+import gc
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .server import Server
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server() as running:
+        yield running
+
+
+@pytest.fixture
+def _no_leak() -> Iterator[None]:
+    """See that as many descriptors are open after a test as before, without help of the garbage collector."""
+    before = _descriptors()
+    gc.disable()
+    try:
+        yield
+        assert _descriptors() == before
+    finally:
+        gc.enable()
+
+
+def _descriptors() -> list[str]:
+    """Name what this process has open; sockets are counted, since each has its own number."""
+    names: list[str] = []
+    for descriptor in Path("/proc/self/fd").iterdir():
+        try:
+            names.append(str(descriptor.readlink()).partition(":[")[0])
+        except FileNotFoundError:  # the descriptor that lists them
+            continue
+    return sorted(names)

@@ -1,0 +1,497 @@
+"""Events -> pieces: every shape in which providers write a chunk, and every one in which they should not."""
+
+import json
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from app.answer import Failure, Finish, Piece, Reasoning, Text
+from app.upstream.chunks import ChunkReader
+
+KEY = "sk-secret-0123456789"
+END = b"[DONE]"
+LOST = "\N{REPLACEMENT CHARACTER}"
+
+
+def chunk(delta: object = None, finish_reason: str | None = None, **more: object) -> dict[str, object]:
+    """Write what every chunk of a chat completion holds."""
+    choice = {"index": 0, "delta": {} if delta is None else delta, "finish_reason": finish_reason}
+    return {"id": "c-1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice], **more}
+
+
+def says(text: str) -> dict[str, object]:
+    return chunk({"content": text})
+
+
+def encoded(event: object) -> bytes:
+    return event if isinstance(event, bytes) else json.dumps(event).encode()
+
+
+def pieces(*reads: object) -> list[Piece]:
+    """Read a whole answer, each event in a read of its own; a list is a read of several events."""
+    reader = ChunkReader("Groq", KEY)
+    found: list[Piece] = []
+    for read in reads:
+        found += reader.read([encoded(event) for event in (read if isinstance(read, list) else [read])])
+        reader.raise_failure()
+    return found + reader.finish()
+
+
+def failure(*reads: object) -> Failure:
+    with pytest.raises(Failure) as caught:
+        pieces(*reads)
+    return caught.value
+
+
+USAGE = {"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8}
+
+PROVIDERS: dict[str, tuple[list[object], list[Piece]]] = {
+    "OpenAI": (
+        [
+            chunk({"role": "assistant", "content": "", "refusal": None}, usage=None, obfuscation="xK1"),
+            chunk({"content": "Hel"}, usage=None, service_tier="default", system_fingerprint="fp_1", obfuscation="v"),
+            chunk({"content": "lo"}, usage=None, obfuscation="9"),
+            chunk({}, "stop", usage=None),
+            {**chunk(), "choices": [], "usage": {**USAGE, "prompt_tokens_details": {"cached_tokens": 0}}},
+            END,
+        ],
+        [Text("Hel"), Text("lo"), Finish("stop", {**USAGE, "prompt_tokens_details": {"cached_tokens": 0}})],
+    ),
+    "Azure": (
+        [
+            {
+                "choices": [],
+                "created": 0,
+                "id": "",
+                "model": "",
+                "object": "",
+                "prompt_filter_results": [
+                    {"prompt_index": 0, "content_filter_results": {"hate": {"filtered": False, "severity": "safe"}}}
+                ],
+            },
+            chunk({"role": "assistant", "content": ""}),
+            chunk({"content": "Hello"}, model="gpt-4o-2024-11-20"),
+            {
+                "choices": [
+                    {
+                        "content_filter_offsets": {"check_offset": 44, "start_offset": 44, "end_offset": 198},
+                        "content_filter_results": {"hate": {"filtered": False, "severity": "safe"}},
+                        "finish_reason": None,
+                        "index": 0,
+                    }
+                ]
+            },
+            chunk({}, "stop"),
+            END,
+        ],
+        [Text("Hello"), Finish("stop", None)],
+    ),
+    "Groq": (
+        [
+            chunk({"role": "assistant", "content": None}, x_groq={"id": "req_1"}),
+            chunk({"reasoning": "Hm", "channel": "analysis"}),
+            chunk({"content": "Hello"}),
+            chunk({}, "stop", x_groq={"id": "req_1", "usage": USAGE}),
+            END,
+        ],
+        [Reasoning("Hm"), Text("Hello"), Finish("stop", USAGE)],
+    ),
+    "Groq, usage twice": (
+        [chunk({"content": "Hi"}), chunk({}, "stop", x_groq={"usage": {"old": 1}}, usage=USAGE), END],
+        [Text("Hi"), Finish("stop", USAGE)],
+    ),
+    "Mistral": (
+        [
+            chunk({"role": "assistant", "content": ""}),
+            chunk({"content": "Hello"}, p="abc"),
+            chunk({"content": ""}, "stop", usage=USAGE),
+            END,
+        ],
+        [Text("Hello"), Finish("stop", USAGE)],
+    ),
+    "Magistral": (
+        [
+            chunk({"role": "assistant", "content": ""}),
+            chunk({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm"}]}]}),
+            chunk({"content": [{"type": "thinking", "thinking": "hm"}]}),
+            chunk({"content": [{"type": "text", "text": "Hel"}, {"type": "text", "text": "lo"}]}),
+            chunk({"content": [{"type": "reference", "reference_ids": [1]}, {"type": "image_url", "image_url": "h"}]}),
+            chunk({"content": " you"}),
+            chunk({"content": ""}, "model_length"),
+            END,
+        ],
+        [Reasoning("Hm"), Reasoning("hm"), Text("Hello"), Text(" you"), Finish("model_length", None)],
+    ),
+    "vLLM and DeepSeek": (
+        [
+            chunk({"role": "assistant", "content": ""}),
+            chunk({"reasoning_content": "Hm", "content": None}),
+            chunk({"reasoning_content": None, "content": "Hi"}, "length", stop_reason=None),
+            END,
+        ],
+        [Reasoning("Hm"), Text("Hi"), Finish("length", None)],
+    ),
+    "OpenRouter": (
+        [
+            chunk({"role": "assistant", "content": "", "reasoning": "Hm", "reasoning_details": [{"type": "x"}]}),
+            chunk({"role": "assistant", "content": "Hi"}, native_finish_reason=None, provider="P"),
+            chunk({"role": "assistant", "content": ""}, "stop"),
+            {**chunk({"role": "assistant", "content": ""}), "usage": {**USAGE, "cost": 0.0015}},
+            END,
+        ],
+        [Reasoning("Hm"), Text("Hi"), Finish("stop", {**USAGE, "cost": 0.0015})],
+    ),
+    "Perplexity Sonar": (
+        [
+            chunk({"role": "assistant", "content": "Hi"}, citations=["h"], usage={"total_tokens": 1}),
+            chunk({"content": " you"}, citations=["h"], usage={"total_tokens": 2}),
+            {**chunk({"content": ""}, "stop", usage={"total_tokens": 3}), "object": "chat.completion.done"},
+        ],
+        [Text("Hi"), Text(" you"), Finish("stop", {"total_tokens": 3})],
+    ),
+    "Ollama": (
+        [
+            chunk({"role": "assistant", "content": "", "reasoning": "Hm"}, system_fingerprint="fp_ollama"),
+            chunk({"role": "assistant", "content": "Hi"}, "load"),
+            END,
+        ],
+        [Reasoning("Hm"), Text("Hi"), Finish("load", None)],
+    ),
+}
+
+
+@pytest.mark.parametrize(("events", "expected"), PROVIDERS.values(), ids=PROVIDERS)
+def test_a_provider_s_chunks_are_understood(events: list[object], expected: list[Piece]) -> None:
+    assert pieces(*events) == expected
+
+
+def test_neighbours_of_one_kind_in_one_read_are_joined() -> None:
+    thinks = chunk({"reasoning": "r"})
+    read = [says("a"), says("b"), thinks, thinks, chunk({"reasoning": "r", "content": "c"}), says("d")]
+    assert pieces(read, END) == [Text("ab"), Reasoning("rrr"), Text("cd"), Finish("unknown", None)]
+
+
+@pytest.mark.parametrize("reason", ["stop", "length", "tool_calls", "function_call", "content_filter", "model_length"])
+def test_a_finish_reason_is_kept_as_it_came(reason: str) -> None:
+    assert pieces(says("a"), chunk({}, reason), END) == [Text("a"), Finish(reason, None)]
+
+
+def test_an_end_marker_alone_or_a_reason_alone_is_an_end() -> None:
+    assert pieces(says("a"), END) == [Text("a"), Finish("unknown", None)]
+    assert pieces(chunk({"content": "a"}, "stop")) == [Text("a"), Finish("stop", None)]
+
+
+@pytest.mark.parametrize("events", [[says("a")], [chunk()], [{**chunk(), "choices": [], "usage": USAGE}]])
+def test_an_answer_with_neither_was_cut(events: list[object]) -> None:
+    assert failure(*events).code == "up_truncated"
+
+
+def test_an_answer_without_an_event_is_none() -> None:
+    assert failure().code == failure([]).code == "up_empty"
+
+
+def test_what_follows_the_end_marker_in_its_read_is_not_read() -> None:
+    assert pieces([says("a"), END, says("EVIL"), b"not JSON"]) == [Text("a"), Finish("unknown", None)]
+
+
+def test_usage_may_come_before_the_end_and_a_later_null_does_not_take_it_away() -> None:
+    assert pieces(chunk({"content": "a"}, usage=USAGE), chunk({}, "stop", usage=None))[-1] == Finish("stop", USAGE)
+
+
+def test_only_the_first_choice_is_told() -> None:
+    choices = [{"index": 0, "delta": {"content": "a"}}, {"index": 1, "delta": {"content": "b"}}]
+    assert pieces({"choices": choices}, END) == [Text("a"), Finish("unknown", None)]
+
+
+# Characters.
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        ((r"\ud83d", r"\ude00"), "😀"),
+        ((r"a\ud83d", r"\ude00b"), "a😀b"),
+        ((r"\ud83d\ude00",), "😀"),
+        ((r"\ud83d", r"\ude00\ud83d", r"\ude00"), "😀😀"),
+        ((r"\ud83d", "", r"\ude00"), "😀"),
+        ((r"\ud83d",), LOST),
+        ((r"a\ud83d",), "a" + LOST),
+        ((r"\ude00",), LOST),
+        ((r"\ude00a",), LOST + "a"),
+        ((r"\ud83d", "a"), LOST + "a"),
+        ((r"\ud83d", "é"), LOST + "é"),
+        ((r"\ud83d", r"\ud83d", r"\ude00"), LOST + "😀"),
+        ((r"\ud83d\ud83d", "a"), LOST + LOST + "a"),
+        ((r"\ude00\ud83d",), LOST + LOST),
+        ((r"\ud83d", r"\n"), LOST + "\n"),
+    ],
+)
+@pytest.mark.parametrize("joined", [True, False], ids=["one read", "many reads"])
+def test_halves_of_a_character_are_joined_and_lone_ones_replaced(
+    texts: tuple[str, ...],
+    expected: str,
+    joined: bool,  # noqa: FBT001 - a parameter of the table
+) -> None:
+    events = [b'{"choices":[{"delta":{"content":"%b"}}]}' % text.encode() for text in texts]
+    *found, finish = pieces(*([events] if joined else events), END)
+    assert all(isinstance(piece, Text) and piece.text for piece in found)
+    assert "".join(piece.text for piece in found if isinstance(piece, Text)) == expected
+    assert isinstance(finish, Finish)
+
+
+def test_halves_of_text_and_of_reasoning_are_kept_apart() -> None:
+    events = [
+        b'{"choices":[{"delta":{"content":"\\ud83d"}}]}',
+        b'{"choices":[{"delta":{"reasoning":"\\ud83d"}}]}',
+        b'{"choices":[{"delta":{"content":"\\ude00"}}]}',
+        b'{"choices":[{"delta":{"reasoning":"\\ude01"}}]}',
+    ]
+    assert pieces(*events, END) == [Text("😀"), Reasoning("😁"), Finish("unknown", None)]
+
+
+@pytest.mark.parametrize(
+    "text", ["\0", "\r\n", "\u2028\u2029\u0085", "\ufeff", "\ufffe\uffff", "\U0010ffff", "e\u0301"]
+)
+def test_every_character_passes_unchanged(text: str) -> None:
+    assert pieces(says(text), END)[0] == Text(text)
+    assert pieces(json.dumps(says(text), ensure_ascii=False).encode(), END)[0] == Text(text)
+
+
+# What should not come.
+
+ODD: list[Any] = [
+    None,
+    [],
+    "s",
+    42,
+    1.5,
+    True,
+    {},
+    [1],
+    [[]],
+    {"choices": None},
+    {"choices": []},
+    {"choices": {}},
+    {"choices": "s"},
+    {"choices": 42},
+    {"choices": [None]},
+    {"choices": ["s"]},
+    {"choices": [[]]},
+    {"choices": [{}]},
+    {"choices": [{"delta": None}]},
+    {"choices": [{"delta": []}]},
+    {"choices": [{"delta": "s"}]},
+    {"choices": [{"delta": {"content": None}}]},
+    {"choices": [{"delta": {"content": 42}}]},
+    {"choices": [{"delta": {"content": {}}}]},
+    {"choices": [{"delta": {"content": True}}]},
+    {"choices": [{"delta": {"content": []}}]},
+    {"choices": [{"delta": {"content": [None, 1, "s", [], {}]}}]},
+    {"choices": [{"delta": {"content": [{"type": "text"}]}}]},
+    {"choices": [{"delta": {"content": [{"type": "text", "text": None}]}}]},
+    {"choices": [{"delta": {"content": [{"type": "text", "text": 42}]}}]},
+    {"choices": [{"delta": {"content": [{"type": "text", "text": {"a": 1}}]}}]},
+    {"choices": [{"delta": {"content": [{"type": "thinking", "thinking": 1}]}}]},
+    {"choices": [{"delta": {"content": [{"type": "thinking", "thinking": [1, {"type": "text", "text": 2}]}]}}]},
+    {"choices": [{"delta": {"content": [{"type": ["text"], "text": "s"}]}}]},
+    {"choices": [{"delta": {"reasoning": 42, "reasoning_content": []}}]},
+    {"choices": [{"delta": {}, "finish_reason": 42}]},
+    {"choices": [{"delta": {}, "finish_reason": ""}]},
+    {"usage": 42},
+    {"usage": []},
+    {"usage": {}},
+    {"x_groq": 42},
+    {"x_groq": {"usage": None}},
+    {"x_groq": {"usage": 42}},
+    {"x_groq": {"usage": "s"}},
+    {"x_groq": []},
+    {"object": 42},
+    {"object": None},
+    {"message": "s"},
+    {"error": None},
+    {"type": "ping"},
+]
+
+
+@pytest.mark.parametrize("odd", ODD, ids=json.dumps)
+def test_an_odd_chunk_is_skipped(odd: object) -> None:
+    odd = json.dumps(odd).encode()
+    assert pieces(says("a"), odd, says("b"), chunk({}, "stop")) == [Text("a"), Text("b"), Finish("stop", None)]
+    assert pieces([says("a"), odd, says("b"), END]) == [Text("ab"), Finish("unknown", None)]
+
+
+def test_an_odd_field_costs_only_itself() -> None:
+    odd = {"choices": [{"delta": {"content": "a", "reasoning": 42}, "finish_reason": "stop"}], "usage": USAGE}
+    assert pieces(odd) == [Text("a"), Finish("stop", USAGE)]
+    halves = b'{"choices":[{"delta":{"content":"a\\ud83d\\ude00\\ud83d"}}],"x_groq":{"usage":{"total_tokens":8}}}'
+    assert pieces(halves, END)[-1] == Finish("unknown", {"total_tokens": 8})
+
+
+def test_numbers_that_json_does_not_know_are_tolerated_where_nobody_reads_them() -> None:
+    event = b'{"choices":[{"delta":{"content":"a"},"logprobs":{"x":[NaN,-Infinity,1e400]}}]}'
+    assert pieces(event, END) == [Text("a"), Finish("unknown", None)]
+
+
+BAD = {
+    "not JSON": b"oops",
+    "half JSON": b'{"choices":[{"del',
+    "two values": b'{"a":1}{"b":2}',
+    "single quotes": b"{'a':1}",
+    "a trailing comma": b'{"choices":[],}',
+    "bytes that are not UTF-8": b'{"choices":[{"delta":{"content":"a\xff\xfeb"}}]}',
+    "half a character": b'{"choices":[{"delta":{"content":"\xf0\x9f"}}]}',
+    "an encoded surrogate": b'{"choices":[{"delta":{"content":"\xed\xa0\xbd"}}]}',
+    "UTF-16": '{"choices":[]}'.encode("utf-16"),
+    "a control character": b'{"choices":[{"delta":{"content":"a\0b"}}]}',
+    "100000 lists": b"[" * 100_000,
+    "100000 closed lists": b'{"choices":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    "100000 objects": b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
+    "100000 lists in what nobody reads": b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    "a number of 5000 digits": b'{"usage":{"n":' + b"9" * 5000 + b"}}",
+}
+
+
+@pytest.mark.parametrize("bad", BAD.values(), ids=BAD)
+def test_an_event_that_is_not_json_is_a_failure(bad: bytes) -> None:
+    found = failure(says("a"), bad)
+    assert (found.status, found.code) == (500, "up_bad_data")
+    assert failure(bad).code == "up_bad_data"
+
+
+@pytest.mark.parametrize("depth", range(100, 1100, 50))
+def test_no_depth_of_content_is_a_mistake_of_ours(depth: int) -> None:
+    """Somewhere below the decoder's own limit a recursion of ours could have a lower one."""
+    content = b'[{"type":"text","text":' * depth + b'"a"' + b"}]" * depth
+    event = b'{"choices":[{"delta":{"content":%b}}]}' % content
+    with suppress(Failure):
+        assert pieces(event, END)[-1] == Finish("unknown", None)
+
+
+# Errors in the stream.
+
+ERRORS: dict[str, tuple[object, int, str, str]] = {
+    "OpenAI": (
+        {"error": {"message": "The server had an error.", "type": "server_error", "param": None, "code": None}},
+        500,
+        "provider_error",
+        "The server had an error.",
+    ),
+    "a code in words": (
+        {"error": {"message": "Too fast.", "type": "tokens", "code": "rate_limit_exceeded"}},
+        500,
+        "provider_error",
+        "Too fast.",
+    ),
+    "OpenRouter": (
+        {
+            **chunk({"content": ""}, "error"),
+            "error": {"code": 502, "message": "Provider returned error", "metadata": {}},
+        },
+        502,
+        "provider_error",
+        "Provider returned error",
+    ),
+    "a status in a string": (
+        {"error": {"code": "429", "message": "Slow down."}},
+        429,
+        "provider_rate_limited",
+        "Slow down.",
+    ),
+    "a status that is none": ({"error": {"code": 200, "message": "Odd."}}, 500, "provider_error", "Odd."),
+    "another that is none": ({"error": {"code": 4290, "message": "Odd."}}, 500, "provider_error", "Odd."),
+    "a code that is a list": ({"error": {"code": [429], "message": "Odd."}}, 500, "provider_error", "Odd."),
+    "Ollama, a string": ({"error": "model runner has unexpectedly stopped"}, 500, "provider_error", "model runner .*"),
+    "vLLM": (
+        {"error": {"message": "boom", "type": "InternalServerError", "param": None, "code": 500}},
+        500,
+        "provider_error",
+        "boom",
+    ),
+    "vLLM, older": (
+        {"object": "error", "message": "boom", "type": "BadRequestError", "param": None, "code": 400},
+        500,
+        "provider_error",
+        "boom",
+    ),
+    "nothing but an object": ({"object": "error"}, 500, "provider_error", "Groq reported an error in its answer."),
+    "an empty error": ({"error": {}}, 500, "provider_error", "Groq reported an error in its answer."),
+    "an error in a list": ({"error": ["one", {"message": "two"}]}, 500, "provider_error", "one; two"),
+    "a number": ({"error": 42}, 500, "provider_error", "Groq reported an error in its answer."),
+    "Anthropic": (
+        {"type": "error", "error": {"details": None, "type": "overloaded_error", "message": "Overloaded"}},
+        500,
+        "provider_error",
+        "Overloaded",
+    ),
+    "a finish reason": (chunk({}, "error"), 500, "provider_error", "Groq reported an error in its answer."),
+    "a content filter": (
+        {"error": {"code": "content_filter", "message": "Filtered.", "status": 400}},
+        500,
+        "content_filter",
+        "Filtered.",
+    ),
+    "a quota": (
+        {"error": {"code": "insufficient_quota", "message": "Pay."}},
+        500,
+        "provider_quota",
+        "Pay.",
+    ),
+    "an odd neighbour": (
+        {"choices": 42, "usage": 42, "error": {"message": "boom"}},
+        500,
+        "provider_error",
+        "boom",
+    ),
+    "an older one with an odd neighbour": (
+        {"choices": 42, "object": "error", "message": "boom"},
+        500,
+        "provider_error",
+        "boom",
+    ),
+}
+
+
+@pytest.mark.parametrize(("event", "status", "code", "message"), ERRORS.values(), ids=ERRORS)
+def test_an_error_in_the_stream_is_the_provider_s(event: object, status: int, code: str, message: str) -> None:
+    for reads in ([event], [says("a"), event], [says("a"), event, END], [[event, says("a"), END]]):
+        found = failure(*reads)
+        assert (found.status, found.code) == (status, code)
+        assert found.message == message or (message.endswith(".*") and found.message.startswith(message[:-2]))
+
+
+def test_a_key_that_is_refused_in_the_stream_is_told_as_the_key_s_fault() -> None:
+    for error in ({"code": 401, "message": "User not found."}, {"message": f"Incorrect API key provided: {KEY}."}):
+        found = failure({"error": error})
+        assert (found.status, found.code) == (401, "provider_auth")
+        assert found.message == "Groq API Key is incorrect. Please fix it in your profile settings."
+
+
+def test_an_error_s_text_shows_no_key() -> None:
+    assert failure({"error": {"message": f"no: {KEY} and sk-other"}}).message == "no: [key] and [key]"
+
+
+def test_an_error_s_text_can_be_encoded_whatever_it_contains() -> None:
+    assert failure(b'{"error":{"message":"a \\ud83d b"}}').message.encode()
+
+
+def test_a_finish_reason_and_a_usage_can_be_encoded_whatever_they_contain() -> None:
+    event = b'{"choices":[{"delta":{},"finish_reason":"\\ud83d"}],"usage":{"\\ud83d":"\\ud83d"}}'
+    finish = pieces(event)[-1]
+    assert isinstance(finish, Finish)
+    assert json.dumps([finish.reason, finish.usage], ensure_ascii=False).encode()
+
+
+def test_a_failure_behind_good_pieces_comes_after_them() -> None:
+    for bad in (b"oops", b'{"error":"boom"}', b'{"choices":[{"delta":{"content":"c"},"finish_reason":"error"}]}'):
+        reader = ChunkReader("Groq", KEY)
+        found = reader.read([encoded(says("a")), encoded(says("b")), bad, encoded(says("EVIL"))])
+        assert found in ([Text("ab")], [Text("abc")])
+        with pytest.raises(Failure):
+            reader.raise_failure()
+
+
+def test_an_answer_that_the_filter_stopped_before_its_first_word_is_a_refusal() -> None:
+    found = failure(chunk({"content": ""}), chunk({}, "content_filter"), END)
+    assert (found.status, found.code) == (400, "content_filter")
+    assert found.message == "Groq's content filter stopped the answer."

@@ -1,0 +1,490 @@
+"""One connection, against a provider that sends exactly these bytes."""
+
+import socket
+import ssl
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Event, Thread
+from time import monotonic
+from typing import Any
+
+import pytest
+
+from app.answer import Failure
+from app.upstream.connection import Connection, connect
+from tests.processes import ROOT
+
+from .server import EVENTS, LAST, Peer, Server, answering, chunked, holding, whole
+
+pytestmark = pytest.mark.usefixtures("_no_leak")
+
+REQUEST = b"POST /v1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}"
+SOON = 5.0
+BRIEFLY = 0.05
+
+
+@contextmanager
+def asked(server: Server, request: bytes = REQUEST) -> Iterator[Connection]:
+    """Connect and send a request."""
+    connection = connect("127.0.0.1", server.port, tls=None, seconds=SOON)
+    try:
+        connection.send(request, SOON)
+        yield connection
+    finally:
+        connection.close()
+
+
+def body(connection: Connection) -> bytes:
+    """Read a body to its proper end."""
+    found = b""
+    while data := connection.read(SOON):
+        found += data
+    assert data == b"", "nothing came for so long"
+    return found
+
+
+def broken(read: Callable[[], object]) -> str:
+    with pytest.raises(Failure) as failure:
+        read()
+    assert failure.value.status == 500
+    return failure.value.code
+
+
+# What an answer may look like.
+
+CHUNKED = chunked(b"Hello, ", b"you!") + LAST
+ANSWERS = {
+    "a length": whole(b"Hello, you!"),
+    "chunks": CHUNKED,
+    "a length of nothing": whole(b""),
+    "an end by closing": EVENTS + b"Connection: close\r\n\r\nHello, you!",
+    "HTTP/1.0": b"HTTP/1.0 200 OK\r\n\r\nHello, you!",
+    "HTTP/1.0 with a length": b"HTTP/1.0 200 OK\r\nContent-Length: 11\r\n\r\nHello, you!",
+    "100 before it": b"HTTP/1.1 100 Continue\r\n\r\n" + CHUNKED,
+    "103 before it": b"HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\nContent-Length: 4\r\n\r\n" + CHUNKED,
+    "three before it": b"HTTP/1.1 102 Processing\r\nX-A: b\r\n\r\n" * 3 + CHUNKED,
+    "extensions of chunks": EVENTS + b"Transfer-Encoding: chunked\r\n\r\n5;a=b\r\nHello\r\n6\r\n, you!\r\n0\r\n\r\n",
+    "trailers": chunked(b"Hello, you!") + b"0\r\nX-Checksum: 7\r\n\r\n",
+    "no words beside the status": b"HTTP/1.1 200\r\nContent-Length: 11\r\n\r\nHello, you!",
+    "204": b"HTTP/1.1 204 No Content\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("sent", ANSWERS.values(), ids=ANSWERS)
+@pytest.mark.parametrize("split", [False, True], ids=["at once", "byte by byte"])
+def test_an_answer_is_read_to_its_end(server: Server, sent: bytes, split: bool) -> None:  # noqa: FBT001
+    server.play(answering(*([bytes([byte]) for byte in sent] if split else [sent])))
+    with asked(server) as connection:
+        head = connection.head(SOON)
+        assert head is not None
+        assert head.status == (204 if b" 204 " in sent else 200)
+        assert body(connection) == (b"Hello, you!" if b"you" in sent else b"")
+        assert connection.read(SOON) == b""
+
+
+def test_headers_come_in_order_lower_case_and_without_those_of_an_announcement(server: Server) -> None:
+    early = b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
+    server.play(
+        answering(early + b"HTTP/1.1 429 No\r\nRetry-After:  7 \r\nX-A: 1\r\nx-a: 2\r\nContent-Length: 0\r\n\r\n")
+    )
+    with asked(server) as connection:
+        head = connection.head(SOON)
+        assert head is not None
+        assert (head.status, [(name, value.strip()) for name, value in head.headers]) == (
+            429,
+            [(b"retry-after", b"7"), (b"x-a", b"1"), (b"x-a", b"2"), (b"content-length", b"0")],
+        )
+
+
+def test_an_announcement_alone_is_not_an_answer(server: Server) -> None:
+    server.play(holding(b"HTTP/1.1 100 Continue\r\n\r\n"))
+    with asked(server) as connection:
+        assert connection.head(0.2) is None
+
+
+# What is not an answer.
+
+HEADS = {
+    "nothing": (b"", "up_reset"),
+    "half a status line": (b"HTTP/1.1 20", "up_reset"),
+    "half the headers": (b"HTTP/1.1 200 OK\r\nContent-Le", "up_reset"),
+    "only an announcement": (b"HTTP/1.1 100 Continue\r\n\r\n", "up_reset"),
+    "HTTP/0.9": (b"<html>hello</html>", "up_protocol"),
+    "a TLS record": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc", "up_protocol"),
+    "SSH": (b"SSH-2.0-OpenSSH_9.2\r\n", "up_protocol"),
+    "HTTP/2": (b"\x00\x00\x12\x04\x00\x00\x00\x00\x00", "up_protocol"),
+    "a request": (b"GET / HTTP/1.1\r\n\r\n", "up_protocol"),
+    "a status of two digits": (b"HTTP/1.1 20 OK\r\n\r\n", "up_protocol"),
+    "a header without a colon": (b"HTTP/1.1 200 OK\r\noops\r\n\r\n", "up_protocol"),
+    "two lengths": (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", "up_protocol"),
+    "a length that is none": (b"HTTP/1.1 200 OK\r\nContent-Length: ten\r\n\r\nab", "up_protocol"),
+    "a length and chunks": (
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "up_protocol",
+    ),
+    "a switch of protocols": (
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nhi",
+        "up_protocol",
+    ),
+    "200 KiB of headers": (b"HTTP/1.1 200 OK\r\n" + b"X-Flood: %b\r\n" % (b"x" * 1000) * 200, "up_protocol"),
+    "200 KiB of one header": (b"HTTP/1.1 200 OK\r\nX-Flood: " + b"x" * 200 * 1024, "up_protocol"),
+    "200 KiB of announcements": (b"HTTP/1.1 100 Continue\r\n\r\n" * 8000, "up_protocol"),
+}
+
+
+@pytest.mark.parametrize(("sent", "code"), HEADS.values(), ids=HEADS)
+def test_a_head_that_is_none_is_a_failure(server: Server, sent: bytes, code: str) -> None:
+    server.play(answering(sent))
+    with asked(server) as connection:
+        assert broken(lambda: connection.head(SOON)) == code
+        assert connection.heard == bool(sent)
+        assert not connection.finished()
+
+
+BODIES = {
+    "inside a chunk": (chunked(b"Hello")[:-4], b"Hel", "up_truncated"),
+    "between chunks": (chunked(b"Hello"), b"Hello", "up_truncated"),
+    "inside the last chunk": (chunked(b"Hello") + b"0\r\n", b"Hello", "up_truncated"),
+    "inside a trailer": (chunked(b"Hello") + b"0\r\nX-A", b"Hello", "up_truncated"),
+    "before an announced length": (EVENTS + b"Content-Length: 99\r\n\r\nHello", b"Hello", "up_truncated"),
+    "before the first byte": (EVENTS + b"Content-Length: 99\r\n\r\n", b"", "up_truncated"),
+    "with a chunk of no size": (chunked(b"Hello") + b"oops\r\n", b"Hello", "up_protocol"),
+    "with a chunk longer than its size": (chunked(b"Hello") + b"2\r\nabc\r\n", b"Hello", "up_protocol"),
+}
+
+
+@pytest.mark.parametrize(("sent", "before", "code"), BODIES.values(), ids=BODIES)
+@pytest.mark.parametrize("split", [False, True], ids=["at once", "byte by byte"])
+def test_a_body_that_breaks_off_gives_what_came_before_and_then_fails(
+    server: Server,
+    sent: bytes,
+    before: bytes,
+    code: str,
+    split: bool,  # noqa: FBT001
+) -> None:
+    server.play(answering(*([bytes([byte]) for byte in sent] if split else [sent])))
+    with asked(server) as connection:
+        found = [b""]
+
+        def read() -> None:
+            while data := connection.read(SOON):
+                found.append(data)
+
+        assert broken(read) == code
+        assert b"".join(found).startswith(before)
+        assert not connection.finished()
+
+
+def test_a_reset_is_a_failure_before_the_headers_and_after(server: Server) -> None:
+    def before(peer: Peer) -> None:
+        peer.request()
+        peer.reset()
+
+    read = Event()
+
+    def after(peer: Peer) -> None:
+        peer.request()
+        peer.send(chunked(b"Hello"))
+        assert read.wait(SOON)
+        peer.reset()
+
+    server.play(before, after)
+    with asked(server) as connection:
+        assert broken(lambda: connection.head(SOON)) == "up_reset"
+    with asked(server) as connection:
+        assert connection.read(SOON) == b"Hello"
+        read.set()
+        assert broken(lambda: connection.read(SOON)) == "up_reset"
+
+
+def test_trailers_without_end_are_given_up(server: Server) -> None:
+    flood = b"X-Flood: %b\r\n" % (b"x" * 1000) * 1000
+    server.play(answering(chunked(b"Hello") + b"0\r\n", flood))
+    with asked(server) as connection:
+        assert connection.read(SOON) == b"Hello"
+        assert broken(lambda: connection.read(SOON)) == "up_protocol"
+
+
+# Time.
+
+
+def test_nothing_within_the_time_is_none_and_reading_goes_on_afterwards(server: Server) -> None:
+    steps = [Event() for _ in range(4)]
+
+    def script(peer: Peer) -> None:
+        peer.request()
+        for step, part in zip(steps, (EVENTS[:20], EVENTS[20:], b"Content-Length: 4\r\n\r\nab", b"cd"), strict=True):
+            assert step.wait(SOON)
+            peer.send(part)
+
+    server.play(script)
+    with asked(server) as connection:
+        for step in steps[:2]:
+            assert connection.head(BRIEFLY) is None
+            step.set()
+        assert connection.head(BRIEFLY) is None
+        steps[2].set()
+        assert connection.head(SOON) is not None
+        assert connection.read(SOON) == b"ab"
+        assert connection.read(0) is None
+        assert connection.read(BRIEFLY) is None
+        steps[3].set()
+        assert connection.read(SOON) == b"cd"
+        assert connection.read(SOON) == b""
+
+
+def test_bytes_that_are_no_body_do_not_prolong_the_time(server: Server) -> None:
+    go_on = Event()
+
+    def script(peer: Peer) -> None:
+        peer.request()
+        peer.send(EVENTS)
+        while not go_on.wait(0.02):
+            peer.send(b"X-A: b\r\n")
+
+    server.play(script)
+    with asked(server) as connection:
+        started = monotonic()
+        assert connection.head(0.2) is None
+        assert monotonic() - started < SOON
+        go_on.set()
+
+
+def test_a_request_that_nobody_takes_in_time_is_a_failure(server: Server) -> None:
+    server.play(lambda peer: peer.stop_reading(SOON))
+    connection = connect("127.0.0.1", server.port, tls=None, seconds=SOON)
+    assert broken(lambda: connection.send(b"x" * 64 * 1024 * 1024, 0.2)) in {"up_timeout", "up_reset"}
+    connection.close()
+    server.peers[0].stop()
+
+
+def test_an_answer_that_comes_before_the_request_is_whole_is_read(server: Server) -> None:
+    """A proxy says 413 and closes without reading the rest."""
+
+    def script(peer: Peer) -> None:
+        peer.head()
+        peer.send(b"HTTP/1.1 413 Too Large\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno")
+
+    server.play(script)
+    head = b"POST /v1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 33554432\r\n\r\n"
+    with asked(server, head + b"x" * 33554432) as connection:
+        found = connection.head(SOON)
+        assert found is not None
+        assert found.status == 413
+
+
+# Reuse.
+
+
+def test_a_connection_whose_answer_is_over_carries_the_next(server: Server) -> None:
+    def script(peer: Peer) -> None:
+        for sent in (whole(b"one"), chunked(b"two") + LAST):
+            peer.request()
+            peer.send(sent)
+        peer.wait()
+
+    server.play(script)
+    with asked(server) as connection:
+        assert body(connection) == b"one"
+        assert connection.finished()
+        assert connection.alive()
+        connection.send(REQUEST, SOON)
+        assert not connection.heard
+        assert body(connection) == b"two"
+        assert connection.finished()
+    assert len(server.peers) == 1
+
+
+def test_an_end_that_came_with_the_last_bytes_need_not_be_read(server: Server) -> None:
+    server.play(holding(chunked(b"one") + LAST))
+    with asked(server) as connection:
+        assert connection.read(SOON) == b"one"
+        assert connection.finished()
+
+
+ONCE = {
+    "it said so": whole(b"Hello", EVENTS + b"Connection: close\r\n"),
+    "HTTP/1.0": whole(b"Hello", b"HTTP/1.0 200 OK\r\n"),
+    "more than announced": EVENTS + b"Content-Length: 5\r\n\r\nHello and more",
+    "bytes after the last chunk": chunked(b"Hello") + LAST + b"and more",
+    "a second answer that nobody asked for": whole(b"Hello") + whole(b"EVIL"),
+    "half a second answer": whole(b"Hello") + b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n",
+}
+
+
+@pytest.mark.parametrize("sent", ONCE.values(), ids=ONCE)
+def test_some_answers_are_a_connection_s_last_and_nothing_follows_their_end(server: Server, sent: bytes) -> None:
+    server.play(holding(sent))
+    with asked(server) as connection:
+        assert connection.head(SOON) is not None
+        assert body(connection) == b"Hello"
+        assert not connection.finished()
+
+
+def test_a_connection_whose_answer_is_not_over_carries_no_other(server: Server) -> None:
+    server.play(holding(chunked(b"Hello")), holding(whole(b"Hello")))
+    with asked(server) as connection:
+        assert connection.read(SOON) == b"Hello"
+        assert not connection.finished()
+    with asked(server) as connection:
+        assert connection.head(SOON) is not None
+        assert not connection.finished(), "its body has not been read"
+
+
+def test_an_idle_connection_that_was_closed_or_speaks_unasked_is_not_alive(server: Server) -> None:
+    said = Event()
+
+    def speaking(peer: Peer) -> None:
+        peer.request()
+        peer.send(whole(b"one"))
+        assert said.wait(SOON)
+        peer.send(b"HTTP/1.1 408 Request Timeout\r\n\r\n")
+        peer.wait()
+
+    server.play(answering(whole(b"one")), speaking)
+    with asked(server) as connection:
+        assert body(connection) == b"one"
+        assert server.closed[0].wait(SOON)
+        assert not connection.alive()
+    with asked(server) as connection:
+        assert body(connection) == b"one"
+        assert connection.alive()
+        said.set()
+        wait_until(lambda: not connection.alive())
+
+
+def wait_until(look: Callable[[], bool]) -> None:
+    deadline = monotonic() + SOON
+    while not look():
+        assert monotonic() < deadline
+
+
+# Connecting.
+
+
+def test_a_refused_connection_is_a_failure() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    assert broken(lambda: connect("127.0.0.1", port, tls=None, seconds=SOON)) == "up_connect"
+
+
+@pytest.mark.parametrize("host", ["sluice-test.invalid", "", "a..b", "a" * 70 + ".invalid", "a b", "0.0.0.0.0"])
+def test_a_name_that_is_not_found_is_a_failure(host: str) -> None:
+    assert broken(lambda: connect(host, 80, tls=None, seconds=SOON)) in {"up_dns", "up_connect"}
+
+
+def test_a_provider_that_takes_no_connection_is_given_up_in_time() -> None:
+    with full_listener() as port:
+        started = monotonic()
+        assert broken(lambda: connect("127.0.0.1", port, tls=None, seconds=0.2)) == "up_timeout"
+        assert monotonic() - started < SOON
+
+
+def test_all_addresses_of_a_name_share_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    look_up = socket.getaddrinfo
+
+    def many(host: str, *rest: Any, **more: Any) -> list[Any]:  # noqa: ANN401 - as the original
+        found: list[Any] = look_up("127.0.0.1" if host == "many.test" else host, *rest, **more)
+        return found * (20 if host == "many.test" else 1)
+
+    monkeypatch.setattr(socket, "getaddrinfo", many)
+    with full_listener() as port:
+        started = monotonic()
+        assert broken(lambda: connect("many.test", port, tls=None, seconds=0.3)) == "up_timeout"
+        assert monotonic() - started < 3
+
+
+@contextmanager
+def full_listener() -> Iterator[int]:
+    """Listen on a port whose queue of connections is full, so that the next one is left without an answer."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        waiting = [socket.socket() for _ in range(4)]
+        for sock in waiting:
+            sock.settimeout(0)
+            sock.connect_ex(listener.getsockname())
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            for sock in waiting:
+                sock.close()
+
+
+# TLS.
+
+
+def test_tls_to_a_plain_socket_is_a_failure(server: Server) -> None:
+    def script(peer: Peer) -> None:
+        peer.first()
+        peer.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    server.play(script)
+    tls = ssl.create_default_context()
+    assert broken(lambda: connect("127.0.0.1", server.port, tls=tls, seconds=SOON)) == "up_tls"
+
+
+def test_a_handshake_that_is_cut_is_a_failure(server: Server) -> None:
+    def script(peer: Peer) -> None:
+        peer.first()
+        peer.reset()
+
+    server.play(script)
+    tls = ssl.create_default_context()
+    assert broken(lambda: connect("127.0.0.1", server.port, tls=tls, seconds=SOON)) in {"up_tls", "up_connect"}
+
+
+def test_a_handshake_that_never_ends_is_given_up_in_time(server: Server) -> None:
+    server.play(lambda peer: peer.wait())
+    tls = ssl.create_default_context()
+    started = monotonic()
+    assert broken(lambda: connect("127.0.0.1", server.port, tls=tls, seconds=0.3)) == "up_timeout"
+    assert monotonic() - started < SOON
+    assert server.closed[0].wait(SOON)
+
+
+def test_a_handshake_byte_by_byte_does_not_prolong_the_time(server: Server) -> None:
+    stop = Event()
+
+    def script(peer: Peer) -> None:
+        record = b"\x16\x03\x03\x40\x00\x02\x00\x3f\xfc"
+        while not stop.wait(0.02):
+            peer.send(record[:1] or b"\0")
+            record = record[1:]
+
+    server.play(script)
+    tls = ssl.create_default_context()
+    result: list[str] = []
+    thread = Thread(
+        target=lambda: result.append(broken(lambda: connect("127.0.0.1", server.port, tls=tls, seconds=0.5)))
+    )
+    thread.start()
+    thread.join(SOON)
+    stop.set()
+    late = thread.is_alive()
+    thread.join(SOON)
+    assert not late
+    assert result == ["up_timeout"]
+
+
+SLOW_NAME = """
+from gevent import monkey; monkey.patch_all()
+import socket, time
+from app.answer import Failure
+from app.upstream.connection import connect
+socket.getaddrinfo = lambda *_, **__: time.sleep(30)
+started = time.monotonic()
+try:
+    connect("slow.test", 80, tls=None, seconds=0.3)
+except Failure as failure:
+    print(failure.code, time.monotonic() - started < 15)
+"""
+
+
+def test_a_name_that_is_looked_up_for_too_long_is_given_up_in_time() -> None:
+    """Only where gevent waits can a look-up be left; the service is one such place."""
+    command = [sys.executable, "-c", SLOW_NAME]
+    said = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=60).stdout
+    assert said in {"up_dns True\n", "up_timeout True\n"}

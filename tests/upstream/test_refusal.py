@@ -1,0 +1,449 @@
+"""A provider's error answer -> what a person is told."""
+
+import json
+import re
+
+import pytest
+
+from app.answer import CODES, Failure
+from app.upstream.refusal import MAX_MESSAGE_CHARACTERS, refused, reported
+
+KEY = "abcdef-0123456789"
+WRONG = "Mistral API Key is incorrect. Please fix it in your profile settings."
+
+
+def refuse(status: int, body: object, **headers: str) -> Failure:
+    """Translate an answer; `retry_after` becomes `retry-after`."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    found = refused("Mistral", KEY, status, named, content)
+    assert found.code in CODES
+    return found
+
+
+BODIES: dict[str, tuple[int, object, tuple[int, str, str]]] = {
+    "OpenAI, wrong key": (
+        401,
+        {
+            "error": {
+                "message": "Incorrect API key provided: sk-ab***yz. You can find your API key at https://a.test/.",
+                "type": "invalid_request_error",
+                "param": None,
+                "code": "invalid_api_key",
+            }
+        },
+        (401, "provider_auth", WRONG),
+    ),
+    "OpenAI, no key": (
+        401,
+        {
+            "error": {
+                "message": "You didn't provide an API key.",
+                "type": "invalid_request_error",
+                "param": None,
+                "code": None,
+            }
+        },
+        (401, "provider_auth", WRONG),
+    ),
+    "OpenAI, unknown model": (
+        404,
+        {
+            "error": {
+                "message": "The model `x` does not exist or you do not have access to it.",
+                "type": "invalid_request_error",
+                "param": None,
+                "code": "model_not_found",
+            }
+        },
+        (404, "provider_bad_request", "The model `x` does not exist or you do not have access to it."),
+    ),
+    "OpenAI, context": (
+        400,
+        {
+            "error": {
+                "message": "This model's maximum context length is 8192 tokens.",
+                "type": "invalid_request_error",
+                "param": "messages",
+                "code": "context_length_exceeded",
+            }
+        },
+        (400, "provider_bad_request", "This model's maximum context length is 8192 tokens."),
+    ),
+    "OpenAI, rate": (
+        429,
+        {"error": {"message": "Rate limit reached.", "type": "requests", "param": None, "code": "rate_limit_exceeded"}},
+        (429, "provider_rate_limited", "Rate limit reached."),
+    ),
+    "OpenAI, quota": (
+        429,
+        {
+            "error": {
+                "message": "You exceeded your current quota.",
+                "type": "insufficient_quota",
+                "param": None,
+                "code": "insufficient_quota",
+            }
+        },
+        (429, "provider_quota", "You exceeded your current quota."),
+    ),
+    "Azure, wrong key": (
+        401,
+        {"error": {"code": "401", "message": "Access denied due to invalid subscription key."}},
+        (401, "provider_auth", WRONG),
+    ),
+    "Azure, deployment": (
+        404,
+        {"error": {"code": "DeploymentNotFound", "message": "The API deployment for this resource does not exist."}},
+        (404, "provider_bad_request", "The API deployment for this resource does not exist."),
+    ),
+    "Azure, path": (
+        404,
+        {"error": {"code": "404", "message": "Resource not found"}},
+        (404, "provider_bad_request", "Resource not found"),
+    ),
+    "Azure, rate": (
+        429,
+        {
+            "error": {
+                "code": "429",
+                "message": "Requests have exceeded the call rate limit. Please retry after 6 seconds.",
+            }
+        },
+        (429, "provider_rate_limited", "Requests have exceeded the call rate limit. Please retry after 6 seconds."),
+    ),
+    "Azure, content filter": (
+        400,
+        {
+            "error": {
+                "message": "The response was filtered due to the prompt triggering our policy.",
+                "type": None,
+                "param": "prompt",
+                "code": "content_filter",
+                "status": 400,
+                "innererror": {
+                    "code": "ResponsibleAIPolicyViolation",
+                    "content_filter_result": {"hate": {"filtered": False, "severity": "safe"}},
+                },
+            }
+        },
+        (400, "content_filter", "The response was filtered due to the prompt triggering our policy."),
+    ),
+    "Groq, wrong key": (
+        401,
+        {"error": {"message": "Invalid API Key", "type": "invalid_request_error", "code": "invalid_api_key"}},
+        (401, "provider_auth", WRONG),
+    ),
+    "Groq, context": (
+        400,
+        {
+            "error": {
+                "message": "Please reduce the length of the messages or completion.",
+                "type": "invalid_request_error",
+                "param": "messages",
+                "code": "context_length_exceeded",
+            }
+        },
+        (400, "provider_bad_request", "Please reduce the length of the messages or completion."),
+    ),
+    "Groq, too large": (
+        413,
+        {"error": {"message": "Request too large for model `x`.", "type": "tokens", "code": "rate_limit_exceeded"}},
+        (413, "provider_too_large", "Request too large for model `x`."),
+    ),
+    "Groq, flex": (498, {"error": {"message": "Capacity."}}, (498, "provider_bad_request", "Capacity.")),
+    "Mistral, wrong key": (401, {"detail": "Unauthorized"}, (401, "provider_auth", WRONG)),
+    "Mistral, wrong key, older": (401, {"message": "Unauthorized", "request_id": "r"}, (401, "provider_auth", WRONG)),
+    "Mistral, unknown model": (
+        400,
+        {"object": "error", "message": "Invalid model: x", "type": "invalid_model", "param": None, "code": "1500"},
+        (400, "provider_bad_request", "Invalid model: x"),
+    ),
+    "Mistral, rate": (
+        429,
+        {
+            "object": "error",
+            "message": "Rate limit exceeded",
+            "type": "rate_limited",
+            "param": None,
+            "code": "1300",
+            "raw_status_code": 429,
+        },
+        (429, "provider_rate_limited", "Rate limit exceeded"),
+    ),
+    "Mistral, unknown key in the body": (
+        422,
+        {
+            "object": "error",
+            "message": {
+                "detail": [
+                    {
+                        "type": "extra_forbidden",
+                        "loc": ["body", "max_completion_tokens"],
+                        "msg": "Extra inputs are not permitted",
+                        "input": 32000,
+                    }
+                ]
+            },
+            "type": "invalid_request_error",
+            "param": None,
+            "code": None,
+        },
+        (422, "provider_bad_request", "body.max_completion_tokens: Extra inputs are not permitted"),
+    ),
+    "Mistral, two complaints": (
+        422,
+        {"detail": [{"loc": ["body", "n"], "msg": "One."}, {"loc": ["body", "messages", 0, "name"], "msg": "Two."}]},
+        (422, "provider_bad_request", "body.n: One.; body.messages.0.name: Two."),
+    ),
+    "a message that is a list": (
+        400,
+        {"object": "error", "message": ["One.", "Two."]},
+        (400, "provider_bad_request", "One.; Two."),
+    ),
+    "Anthropic, overloaded": (
+        529,
+        {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}, "request_id": "req_1"},
+        (529, "provider_overloaded", "Overloaded"),
+    ),
+    "Gemini, wrong key": (
+        400,
+        {
+            "error": {
+                "code": 400,
+                "message": "API key not valid. Please pass a valid API key.",
+                "status": "INVALID_ARGUMENT",
+                "details": [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}],
+            }
+        },
+        (401, "provider_auth", WRONG),
+    ),
+    "Gemini compat, in a list": (
+        400,
+        [{"error": {"code": 400, "message": "Invalid Authorization header.", "status": "INVALID_ARGUMENT"}}],
+        (400, "provider_bad_request", "Invalid Authorization header."),
+    ),
+    "Gemini, overloaded": (
+        503,
+        [{"error": {"code": 503, "message": "The model is overloaded.", "status": "UNAVAILABLE"}}],
+        (503, "provider_overloaded", "The model is overloaded."),
+    ),
+    "Perplexity, wrong key": (
+        401,
+        b"<html><head><title>401 Authorization Required</title></head></html>",
+        (401, "provider_auth", WRONG),
+    ),
+    "Perplexity, unknown model": (
+        400,
+        {"error": {"message": "Invalid model 'x'.", "type": "invalid_model", "code": 400}},
+        (400, "provider_bad_request", "Invalid model 'x'."),
+    ),
+    "OpenRouter, no credits": (
+        402,
+        {"error": {"code": 402, "message": "Insufficient credits.", "metadata": {}}},
+        (402, "provider_quota", "Insufficient credits."),
+    ),
+    "OpenRouter, moderation": (
+        403,
+        {"error": {"code": 403, "message": "Flagged.", "metadata": {"reasons": ["violence"]}}},
+        (403, "provider_denied", "Flagged."),
+    ),
+    "vLLM, wrong key": (401, {"error": "Unauthorized"}, (401, "provider_auth", WRONG)),
+    "vLLM, unknown model": (
+        404,
+        {"error": {"message": "The model `x` does not exist.", "type": "NotFoundError", "param": "model", "code": 404}},
+        (404, "provider_bad_request", "The model `x` does not exist."),
+    ),
+    "vLLM, older": (
+        404,
+        {
+            "object": "error",
+            "message": "The model `x` does not exist.",
+            "type": "NotFoundError",
+            "param": None,
+            "code": 404,
+        },
+        (404, "provider_bad_request", "The model `x` does not exist."),
+    ),
+    "LM Studio, a string": (
+        400,
+        {"error": "The number of tokens to keep is greater (n_keep: 9>= n_ctx: 8)"},
+        (400, "provider_bad_request", "The number of tokens to keep is greater (n_keep: 9>= n_ctx: 8)"),
+    ),
+    "a failing server": (500, {"error": {"message": "Boom."}}, (500, "provider_error", "Boom.")),
+    "a failing proxy": (502, {"error": {"message": "Boom."}}, (502, "provider_error", "Boom.")),
+    "a slow proxy": (504, {"error": {"message": "Boom."}}, (504, "provider_error", "Boom.")),
+    "a null beside the message": (400, {"error": None, "message": "Boom."}, (400, "provider_bad_request", "Boom.")),
+}
+
+
+@pytest.mark.parametrize(("status", "body", "expected"), BODIES.values(), ids=BODIES)
+def test_a_refusal_is_told_in_the_provider_s_words(status: int, body: object, expected: tuple[int, str, str]) -> None:
+    found = refuse(status, body)
+    assert (found.status, found.code, found.message) == expected
+
+
+NO_SENTENCE: list[object] = [
+    b"",
+    b" ",
+    b"<html><body><h1>503 Service Unavailable</h1></body></html>",
+    b"upstream connect error",
+    b"\xff\xfe\x00",
+    b"{",
+    b'{"error": {"message": "cut',
+    b"[" * 100_000,
+    b"null",
+    b"42",
+    b'"a string"',
+    [],
+    {},
+    [None],
+    [1],
+    [[]],
+    {"error": None},
+    {"error": {}},
+    {"error": []},
+    {"error": 42},
+    {"error": {"message": None}},
+    {"error": {"message": 42}},
+    {"error": {"message": ""}},
+    {"error": {"message": " \n "}},
+    {"error": {"message": {}}},
+    {"error": {"message": [[]]}},
+    {"error": {"msg": None}},
+    {"detail": []},
+    {"detail": [None, 1]},
+    b"9" * 5000,
+]
+
+
+@pytest.mark.parametrize("body", NO_SENTENCE, ids=lambda body: repr(body)[:40])
+def test_where_the_provider_says_nothing_readable_its_status_is_told(body: object) -> None:
+    found = refuse(503, body)
+    assert (found.status, found.code, found.message) == (
+        503,
+        "provider_overloaded",
+        "Mistral answered with status 503.",
+    )
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"msg": "Boom.", "loc": None},
+        {"msg": "Boom.", "loc": 42},
+        {"msg": "Boom.", "loc": "body"},
+        {"msg": "Boom.", "loc": {}},
+        {"msg": "Boom."},
+    ],
+    ids=json.dumps,
+)
+def test_a_complaint_about_an_odd_place_is_told(error: object) -> None:
+    assert re.fullmatch(r"([\w ]+: )?Boom\.", refuse(422, {"detail": [error]}).message)
+
+
+@pytest.mark.parametrize("shape", [(b'{"message":', b"}"), (b"[", b"]"), (b'{"detail":[', b"]}")], ids=["{", "[", "{["])
+def test_no_depth_of_a_message_is_a_mistake_of_ours(shape: tuple[bytes, bytes]) -> None:
+    for depth in range(100, 1100, 10):
+        body = b'{"error":' + shape[0] * depth + b'"Boom."' + shape[1] * depth + b"}"
+        assert refuse(400, body).status == 400
+        try:
+            error = json.loads(body)["error"]
+        except RecursionError:
+            continue
+        assert reported("Mistral", KEY, error).status == 500
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 304, 307, 308])
+def test_a_redirect_is_refused_and_its_target_not_told(status: int) -> None:
+    found = refuse(status, {"message": "Moved to http://evil.test/"}, location="http://evil.test/")
+    assert (found.status, found.code) == (500, "up_redirect")
+    assert "evil" not in found.message
+
+
+@pytest.mark.parametrize("status", [600, 700, 999])
+def test_a_status_that_no_client_knows_is_not_passed_on(status: int) -> None:
+    """A browser's `fetch` rejects it, and nobody would see the message."""
+    assert refuse(status, {"message": "Boom."}).status == 500
+
+
+# Retry-After.
+
+
+@pytest.mark.parametrize("value", ["0", "20", "3600", "Fri, 20 Nov 2026 07:28:00 GMT"])
+def test_retry_after_is_kept(value: str) -> None:
+    assert refuse(429, {"message": "Slow down."}, retry_after=value).headers == {"Retry-After": value}
+    assert refuse(503, b"", retry_after=value).headers == {"Retry-After": value}
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", "soon", "-1", "1.5e3", "7; x", "7\r\nSet-Cookie: a=b", "7\n", "9" * 41, "é", "日", "٣", "<b>", ", , ,"],
+)
+def test_a_malformed_retry_after_is_dropped(value: str) -> None:
+    assert refuse(429, {"message": "Slow down."}, retry_after=value).headers == {}
+
+
+def test_no_other_header_is_passed_on() -> None:
+    named = {"x_request_id": "r", "set_cookie": "a=b", "www_authenticate": "Bearer", "content_type": "text/html"}
+    assert refuse(401, {}, **named).headers == {}
+    assert refuse(400, {}, **named).headers == {}
+
+
+# Cleaning.
+
+SECRETS = [
+    "sk-ab***yz",
+    "sk-proj-abc_DEF-123",
+    "sk-or-v1-0123",
+    "gsk_abcDEF012",
+    "xai-abc",
+    "pplx-abc",
+    "AIzaSyA-b_c",
+    "AQ.Ab8-x_y",
+    "Bearer abc.def-ghi",
+    KEY,
+]
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+@pytest.mark.parametrize("around", ["{}", "key {} is", '"{}"', "({})", "'{}',", "key={};", "key:{}\n", "{} {}"])
+def test_no_key_is_shown(secret: str, around: str) -> None:
+    message = refuse(400, {"error": {"message": around.format(secret, secret)}}).message
+    assert "[key]" in message
+    assert secret.removeprefix("Bearer ") not in message
+
+
+def test_a_key_at_the_cut_is_not_shown_in_part() -> None:
+    for start in range(MAX_MESSAGE_CHARACTERS - 20, MAX_MESSAGE_CHARACTERS + 1):
+        for secret in (KEY, "sk-abcdefgh"):
+            message = refuse(400, {"message": "x" * (start - 1) + " " + secret}).message
+            assert "abc" not in message
+
+
+def test_words_that_only_look_like_keys_are_left() -> None:
+    words = "risk-free task-list AIz bearer of sketch gsk"
+    assert refuse(400, {"message": words}).message == words
+
+
+def test_control_characters_become_spaces() -> None:
+    text = "one\r\n\ttwo\x00\x1b[31m\x7f\x9bthree\u2028\u2029four"
+    assert refuse(400, {"message": text}).message == "one two [31m three four"
+
+
+def test_half_a_character_can_be_encoded() -> None:
+    assert refuse(400, b'{"message": "a \\ud83d b"}').message.encode()
+
+
+def test_a_long_message_is_cut() -> None:
+    body = {"error": {"message": "é" * 1_000_000}}
+    assert refuse(400, body).message == "é" * MAX_MESSAGE_CHARACTERS
+    assert (
+        len(refuse(400, {"detail": [{"loc": ["a"] * 1000, "msg": "b" * 1000}] * 1000}).message)
+        == MAX_MESSAGE_CHARACTERS
+    )
+
+
+def test_a_huge_message_of_nothing_but_keys_is_quickly_cleaned() -> None:
+    assert refuse(400, {"message": "sk-a " * 200_000}).message.startswith("[key] [key]")
+    assert refuse(400, {"message": "api key " * 100_000}).status == 400

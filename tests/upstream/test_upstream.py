@@ -1,0 +1,95 @@
+"""What all questions share: clients without a key, and headers that only the question decides."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from app.answer import Failure, Finish, Text
+from app.config import Settings
+from app.upstream import Upstream
+
+from .server import LAST, Server, answering, chunked
+
+PARAMETERS = {"model": "m", "messages": [{"role": "user", "content": "Hello?"}]}
+ANSWER = (
+    chunked(b'data: {"choices":[{"delta":{"content":"Hi"},"finish_reason":"stop"}]}\n\n', b"data: [DONE]\n\n") + LAST
+)
+
+
+@pytest.fixture
+def upstream() -> Iterator[Upstream]:
+    made = Upstream(Settings(connect_timeout_seconds=5, commit_seconds=5))
+    yield made
+    made._http.close()  # noqa: SLF001 - the service keeps its connections for as long as it lives
+
+
+def headers_of(server: Server) -> dict[str, str]:
+    _, *lines = server.requests()[-1].partition(b"\r\n\r\n")[0].decode().split("\r\n")
+    return dict(line.split(": ", 1) for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({}, {"authorization": "Bearer key-1"}),
+        ({"api-key": "key-1"}, {"api-key": "key-1"}),
+        ({"OpenAI-Organization": "org-1"}, {"authorization": "Bearer key-1", "openai-organization": "org-1"}),
+    ],
+)
+def test_a_question_carries_its_own_key_and_nothing_of_the_environment(
+    server: Server, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str], expected: dict[str, str]
+) -> None:
+    for name in ("API_KEY", "ADMIN_KEY", "ORG_ID", "PROJECT_ID", "BASE_URL"):
+        monkeypatch.setenv(f"OPENAI_{name}", "http://foreign.invalid/" if name == "BASE_URL" else "foreign")
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "X-Foreign: foreign\nAuthorization: Bearer foreign\napi-key: foreign")
+    monkeypatch.setenv("HTTP_PROXY", "http://foreign.invalid/")
+    made = Upstream(Settings(connect_timeout_seconds=5, commit_seconds=5))
+    server.play(answering(ANSWER))
+    answer = made.complete(label="L", base_url=server.url, key="key-1", parameters=PARAMETERS, headers=headers)
+    assert next(answer)[0] == Text("Hi")
+    answer.close()
+    made._http.close()  # noqa: SLF001 - as above
+    sent = headers_of(server)
+    assert {
+        name: sent[name] for name in sent if name in {"authorization", "api-key", "openai-organization"}
+    } == expected
+    assert b"foreign" not in server.requests()[0]
+
+
+def test_the_query_and_the_path_are_those_of_the_base_url(server: Server, upstream: Upstream) -> None:
+    server.play(answering(ANSWER))
+    base_url = f"{server.url}/deployments/a%20b/"
+    answer = upstream.complete(label="L", base_url=base_url, key="k", parameters=PARAMETERS, query={"api-version": "1"})
+    assert [piece for batch in answer for piece in batch][-1] == Finish("stop", None)
+    answer.close()
+    line = server.requests()[0].partition(b"\r\n")[0]
+    assert line == b"POST /v1/deployments/a%20b/chat/completions?api-version=1 HTTP/1.1"
+
+
+@pytest.mark.parametrize("key", ["", " ", "a b", "a\n", "a\r\nX-Evil: 1", "é", "a\0", "\u2028", "a\t", "\x7f"])
+def test_a_key_that_cannot_be_one_is_refused_before_anything_is_sent(
+    server: Server, upstream: Upstream, key: str
+) -> None:
+    for headers in ({}, {"api-key": key}):
+        with pytest.raises(Failure) as failure:
+            upstream.complete(label="Groq", base_url=server.url, key=key, parameters=PARAMETERS, headers=headers)
+        assert (failure.value.status, failure.value.code) == (400, "bad_key")
+        assert failure.value.message.startswith("Groq API Key")
+        assert not key.strip() or key not in failure.value.message
+    assert server.peers == []
+
+
+@pytest.mark.parametrize(
+    "base_url",
+    [
+        "nonsense", "http://", "ftp://127.0.0.1/", "http://a..b/", f"http://{'a' * 70}.invalid/", "http://[::1/",
+        "http://a\nb/", "http://a\0b/", "http://999.1.1.1/", "http://127.0.0.1:99999/", "http://127.0.0.1:x/",
+    ],
+)  # fmt: skip
+def test_an_endpoint_that_is_no_address_is_a_failure_and_not_a_mistake_of_ours(
+    upstream: Upstream, base_url: str
+) -> None:
+    """Endpoints come from profiles, where anything can be written."""
+    with pytest.raises(Failure) as failure:
+        upstream.complete(label="Azure OpenAI", base_url=base_url, key="k", parameters=PARAMETERS)
+    assert failure.value.code != "internal"
