@@ -82,7 +82,7 @@ def test_seconds_may_have_fractions_and_counts_may_not() -> None:
         ("postgresql://u:p@h/d?sslmode=require", "postgresql+psycopg://u:p@h/d?sslmode=require"),
         ("postgresql+psycopg://u:p@h/d", "postgresql+psycopg://u:p@h/d"),
         ("postgres://u:postgres://@h/d", "postgresql+psycopg://u:postgres://@h/d"),
-        ("sqlite:////tmp/a.db", "sqlite:////tmp/a.db"),
+        ("sqlite:////data/a.db", "sqlite:////data/a.db"),
         (" sqlite:// ", "sqlite://"),
         ("", Settings().database_url),
     ],

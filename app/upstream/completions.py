@@ -96,6 +96,7 @@ class _Reads:
 
     def _give_up(self, code: str) -> list[Piece]:
         """End an answer whose time is up: well if only its end marker is missing, else by raising `Failure`."""
+        self._chunks.raise_failure()
         if self._chunks.reason is None:
             raise Failure(500, code, f"{self._label} took too long to answer. Please try again.")
         return self._chunks.finish()

@@ -38,6 +38,8 @@ class Connection:
             self._socket.sendall(request)
         except Gone:
             raise
+        except TimeoutError as error:
+            raise Failure(500, "up_timeout", "The provider did not take the request in time.") from error
         except OSError as error:
             if not self._is_answered():
                 raise Failure(500, "up_reset", "The connection to the provider was lost.") from error

@@ -129,10 +129,11 @@ class Transport(httpx2.BaseTransport):
         When they are not within `commit_seconds`, a 200 is returned on trust: the client's own headers must go out now,
         and `Body.read` goes on waiting for the provider's.
         """
-        body, patience = Body(self, origin, connection), self._settings.first_event_timeout_seconds
+        body = Body(self, origin, connection)
+        seconds = min(self._settings.commit_seconds, self._settings.first_event_timeout_seconds)
         try:
-            connection.send(_bytes(request), patience)
-            response = body.head(min(self._settings.commit_seconds, patience))
+            connection.send(_bytes(request), seconds)
+            response = body.head(seconds)
         except BaseException:
             body.close()
             raise

@@ -1,9 +1,7 @@
 """Connections under requests: kept, tried again, bounded; what leaves, and what is handed up."""
 
 import gzip
-import shutil
 import ssl
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +10,7 @@ from time import monotonic
 
 import httpx2
 import pytest
+import trustme
 
 from app.answer import Failure
 from app.config import Settings
@@ -507,20 +506,18 @@ def test_answers_at_the_same_time_have_connections_of_their_own(server: Server) 
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate, with its key, of which nobody else knows."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl makes the certificate")
+    """A certificate with its key, and the authority that vouches for it, of which nobody else knows."""
     path = tmp_path_factory.mktemp("tls")
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=sluice-test"
-    made = [*command.split(), "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key.pem", "-out", "cert.pem"]
-    subprocess.run(made, cwd=path, check=True, capture_output=True)
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(path / "authority.pem")
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(path / "own.pem")
     return path
 
 
 @pytest.fixture
 def secured(certificate: Path) -> Iterator[Server]:
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
+    tls.load_cert_chain(certificate / "own.pem")
     with Server(tls) as running:
         yield running
 
@@ -534,7 +531,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(secured: Server, trans
 def test_a_certificate_for_another_name_is_refused(
     secured: Server, certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificate / "cert.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate / "authority.pem"))
     secured.play(holding())
     with closing(SETTINGS) as transport:
         request = httpx2.Request("POST", secured.url.replace("127.0.0.1", "localhost"), content=b"{}")
@@ -545,7 +542,7 @@ def test_a_certificate_for_another_name_is_refused(
 def test_over_tls_a_read_can_wait_and_go_on_and_a_connection_is_used_again(
     secured: Server, certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificate / "cert.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate / "authority.pem"))
     go_on = Event()
 
     def script(peer: Peer) -> None:
