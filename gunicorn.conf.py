@@ -9,6 +9,8 @@ monkey.patch_all()
 
 import json  # noqa: E402
 import os  # noqa: E402
+import sys  # noqa: E402
+import uuid  # noqa: E402
 from collections.abc import Callable, Iterator  # noqa: E402
 from contextlib import AbstractContextManager, contextmanager  # noqa: E402
 from typing import Any  # noqa: E402
@@ -18,10 +20,23 @@ from gevent.local import local  # noqa: E402
 from gunicorn import util  # noqa: E402
 from gunicorn.workers.ggevent import GeventWorker  # noqa: E402
 
-HEADER_SECONDS = float(os.environ.get("HEADER_TIMEOUT_SECONDS") or 10)
-DRAIN_SECONDS = float(os.environ.get("DRAIN_SECONDS") or 20)
 
-worker_connections = 1000
+def _number(variable: str, default: int) -> float:
+    value = os.environ.get(variable) or str(default)
+    try:
+        number = float(value)
+    except ValueError:
+        number = 0
+    if not 0 < number < float("inf"):
+        sys.exit(f"Sluice cannot start: {variable} must be a number above 0, not {value!r}.")
+    return number
+
+
+HEADER_SECONDS = _number("HEADER_TIMEOUT_SECONDS", 10)
+MAX_UNREAD_BYTES = 256 * 1024
+UNREAD_SECONDS = 2
+
+worker_connections = int(_number("MAX_STREAMS", 400)) + 600
 """Above MAX_STREAMS, so that one chat too many is told so instead of waiting unaccepted."""
 timeout = 60
 """How long the event loop may be stuck before the worker is replaced; no limit for a request."""
@@ -30,7 +45,7 @@ keepalive = 95
 that sends a request into a closing connection. Elsewhere gunicorn makes this the deadline for a request's headers too,
 which is why the worker below has one of its own."""
 graceful_timeout = 27
-"""When the master kills what is left: streams have ended by DRAIN_SECONDS, and the platform kills at 30 s."""
+"""When the master kills what is left: chats have ended by DRAIN_SECONDS, and the platform kills at 30 s."""
 limit_request_fields = 50
 control_socket_disable = True
 
@@ -50,6 +65,19 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
         """Limit the wait for the connection's next request."""
         seconds, _connection.seconds = _connection.seconds, self.cfg.keepalive
         return _wait(_connection.socket, seconds if self.alive else 0)
+
+    def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> bool:  # noqa: ANN401
+        """Answer one request, and keep the connection only if its body is read, or as good as read.
+
+        gunicorn would take the rest of a refused body, however long, for as long as the connection may be idle.
+        """
+        super().handle_request(listener_name, req, sock, addr)
+        unread = b"."
+        with gevent.Timeout(UNREAD_SECONDS, exception=False):
+            unread = req.body.read(MAX_UNREAD_BYTES)[MAX_UNREAD_BYTES - 1 :]
+        if unread:
+            raise StopIteration
+        return True
 
 
 worker_class = Worker
@@ -92,17 +120,34 @@ def _drain(worker: Any, streams: Any) -> None:  # noqa: ANN401
     streams.drain()
     for give_up in list(_idle):
         gevent.get_hub().loop.run_callback(lambda give_up=give_up: give_up in _idle and give_up())
-    gevent.sleep(DRAIN_SECONDS)
+    gevent.sleep(streams.drain_seconds)
     streams.end()
 
 
+_SENTENCES = {
+    414: "The address is too long.",
+    431: "The request's headers are too large.",
+    500: "An unexpected error occurred",
+    501: "The request's transfer encoding is not supported.",
+}
+
+
 def _write_error(sock: Any, status: int, reason: str, _message: str) -> None:  # noqa: ANN401
-    """Answer what is not HTTP, and what broke outside of the application, as JSON too."""
-    ours = status >= 500  # noqa: PLR2004
-    message = "An unexpected error occurred" if ours else f"The request was refused: {reason}."
-    body = json.dumps({"message": message, "code": "internal" if ours else "bad_body", "requestId": None})
-    head = f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: application/json\r\n"
-    util.write_nonblock(sock, f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode("latin-1"))
+    """Answer what is not HTTP, or broke outside of the application, as the application answers errors."""
+    message = _SENTENCES.get(status, "The request is not proper HTTP.")
+    code = "internal" if status == 500 else "bad_body"  # noqa: PLR2004
+    request_id = uuid.uuid4().hex
+    body = json.dumps({"message": message, "code": code, "requestId": request_id})
+    head = [
+        f"HTTP/1.1 {status} {reason}",
+        "Connection: close",
+        "Content-Type: application/json",
+        f"Content-Length: {len(body)}",
+        "Cache-Control: no-store",
+        "X-Content-Type-Options: nosniff",
+        f"X-Request-ID: {request_id}",
+    ]
+    util.write_nonblock(sock, "\r\n".join([*head, "", body]).encode("latin-1"))
 
 
 util.write_error = _write_error

@@ -21,8 +21,10 @@ def create_app(settings: Settings | None = None) -> Flask:
     """Make the application, with the settings of the environment unless others are given. Raises `SettingError`."""
     known = [setting for provider in PROVIDERS.values() for setting in (provider.key, *provider.settings)]
     settings = settings or config.read(os.environ, {setting.name: setting.variable for setting in known})
-    store, upstream, streams = Store(settings.database_url), Upstream(settings), Streams(settings.max_streams)
+    store, upstream = Store(settings.database_url), Upstream(settings)
+    streams = Streams(settings.max_streams, settings.drain_seconds)
     app = Flask(__name__, static_folder=None)
+    app.url_map.merge_slashes = False  # which would redirect, with a page of HTML
     app.extensions["streams"] = streams
     errors.register(app)
     for provider in PROVIDERS.values():

@@ -13,18 +13,17 @@ from gunicorn.http.errors import NoMoreData, ParseException
 from app.answer import Failure
 from app.config import Settings
 
-_REFUSED_TYPES = ("multipart/form-data", "application/x-www-form-urlencoded")
-
 
 def read_json(request: Request, settings: Settings) -> dict[str, Any]:
     """Read the body as one JSON object.
 
-    Browsers send a string body as `text/plain`, so any content type is taken but those of forms. Raises `Failure`: 413
-    over `max_body_bytes`, 408 after `body_timeout_seconds`, 415 for a form or a compressed body, 400 for what is not
-    strict JSON in UTF-8.
+    Its content type does not matter: browsers send a string body as `text/plain`, curl as a form. Raises `Failure`: 413
+    over `max_body_bytes`, 408 after `body_timeout_seconds`, 415 for what says that it is a file upload or compressed,
+    400 for what is not strict JSON in UTF-8.
     """
-    if request.mimetype in _REFUSED_TYPES or request.headers.get("Content-Encoding", "identity") != "identity":
-        raise Failure(415, "bad_type", "The body must be plain JSON, not a form and not compressed.")
+    encoding = request.headers.get("Content-Encoding", "identity")
+    if request.mimetype == "multipart/form-data" or encoding != "identity":
+        raise Failure(415, "bad_type", "The body must be plain JSON, not a file upload and not compressed.")
     body = _parse(_read(request, settings))
     if not isinstance(body, dict):
         raise _invalid("it is not an object")

@@ -24,7 +24,7 @@ OPENAI = (
     # The route's contract fixes 4096 for these two and nothing for the others.
     Family(re.compile(r"gpt-4-vision-preview$|gpt-4o$"), 4_096),
     # https://platform.openai.com/docs/guides/reasoning: max_tokens and temperature are refused with a 400.
-    Family(re.compile(r"o\d+(-|$)"), reasoning=True),
+    Family(re.compile(r"(ft:)?o\d+(-|:|$)"), reasoning=True),
     # Not gpt-35 and gpt-45, which is how Azure spells 3.5 and 4.5.
     Family(re.compile(r"gpt-(?!5-chat|35|45)([5-9]|\d\d)(\D|$)"), reasoning=True),
 )

@@ -12,7 +12,7 @@ from app.schemas import ChatSchema
 from app.store import Store
 from app.streaming import Streams
 from app.upstream import Upstream
-from app.wire import DEFAULT, WIRES, Wire
+from app.wire import WIRES, Wire
 
 _schema = ChatSchema()
 
@@ -44,6 +44,6 @@ def _require_key(provider: Provider, profile: Profile) -> None:
 
 
 def _wire(request: Request) -> Wire:
-    """Choose the client's protocol; a wildcard chooses nothing."""
-    accepted = [media_type for media_type, quality in request.accept_mimetypes if quality > 0]
-    return next((WIRES[media_type] for media_type in accepted if media_type in WIRES), DEFAULT)
+    """Choose the protocol that the client prefers; a wildcard chooses nothing."""
+    accepted = [media_type.lower() for media_type, quality in request.accept_mimetypes if quality > 0]
+    return WIRES[next((media_type for media_type in accepted if media_type in WIRES), "text/plain")]

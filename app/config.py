@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 
+MAX_DRAIN_SECONDS = 25
 _DATABASE = "sqlite:///instance/sluice.db"
 
 
@@ -53,6 +54,8 @@ def read(environ: Mapping[str, str], providers: Mapping[str, str] = MappingProxy
         for item in fields(Settings)
         if given[item.name] and item.type in (int, float)
     }
+    if numbers.get("drain_seconds", 0) > MAX_DRAIN_SECONDS:
+        raise SettingError(f"DRAIN_SECONDS must be at most {MAX_DRAIN_SECONDS}: platforms kill what is left at 30 s.")
     return Settings(
         database_url=_database_url(given["database_url"]) or _DATABASE,
         provider_environment={

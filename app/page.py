@@ -36,5 +36,6 @@ def asset(name: str) -> Response:
 @page.after_request
 def protect(response: Response) -> Response:
     """The page runs nothing but its own script and speaks to nobody but its own origin."""
-    response.headers.update(_HEADERS)
+    if response.status_code < 400:  # noqa: PLR2004 - an error has its own
+        response.headers.update(_HEADERS)
     return response

@@ -1,6 +1,5 @@
 """What a client may send."""
 
-import re
 from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, validate
@@ -11,7 +10,7 @@ MAX_MESSAGES = 1000
 MAX_TOKENS = 10_000_000
 
 _ROLES = ("system", "developer", "user", "assistant")
-_MODEL = re.compile(r"[A-Za-z0-9._:/@-]{1,200}")
+MAX_MODEL_CHARACTERS = 200
 _IMAGE_DETAILS = ("auto", "low", "high")
 
 
@@ -24,13 +23,25 @@ class _Number(fields.Field[float]):
         return value
 
 
+class _Model(fields.Field[str]):
+    """A model's name; which ones there are is the provider's to say."""
+
+    def _deserialize(self, value: object, *_: object, **__: object) -> str:
+        if not isinstance(value, str):
+            raise ValidationError("Not a string.")
+        if not value.strip() or not value.isprintable() or len(value) > MAX_MODEL_CHARACTERS:
+            raise ValidationError("Not a model's name.")
+        return value
+
+
 class _Messages(fields.Field[list[dict[str, Any]]]):
     """The conversation so far, in OpenAI's shape or in the AI SDK's (`parts`), -> OpenAI's, with no other keys."""
 
     def _deserialize(self, value: object, *_: object, **__: object) -> list[dict[str, Any]]:
         if not isinstance(value, list) or not 1 <= len(value) <= MAX_MESSAGES:
             raise ValidationError(f"Must be a list of 1 to {MAX_MESSAGES} messages.")
-        return [_at(index, _message, message) for index, message in enumerate(value)]
+        messages = [_at(index, _message, message) for index, message in enumerate(value)]
+        return [message for message in messages if not _is_empty_answer(message)]
 
 
 class _ChatSettingsSchema(Schema):
@@ -41,7 +52,7 @@ class _ChatSettingsSchema(Schema):
 
         unknown = EXCLUDE
 
-    model = fields.String(required=True, validate=validate.Regexp(_MODEL.pattern + r"\Z", error="Not a model's name."))
+    model = _Model(required=True)
     temperature = _Number(
         load_default=None, allow_none=True, validate=validate.Range(0, 2, error="Must be from 0 to 2.")
     )
@@ -73,6 +84,11 @@ def _at(where: int | str, read: Any, value: object) -> Any:  # noqa: ANN401 - re
         return read(value)
     except ValidationError as error:
         raise ValidationError({where: error.messages}) from error
+
+
+def _is_empty_answer(message: dict[str, Any]) -> bool:
+    """Tell whether this is an answer that was stopped before its first word, which providers refuse to be told."""
+    return message["role"] == "assistant" and not message["content"]
 
 
 def _message(message: object) -> dict[str, Any]:

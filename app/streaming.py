@@ -3,6 +3,8 @@
 import errno
 import logging
 import select
+import socket
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import chain
@@ -32,9 +34,10 @@ log = logging.getLogger(__name__)
 class Streams:
     """The chats under way in this process: how many there may be, and how they end when the process must."""
 
-    def __init__(self, most: int) -> None:
-        """Take how many chats may be under way at once."""
+    def __init__(self, most: int, drain_seconds: float) -> None:
+        """Take how many chats may be under way at once, and how long they may go on when the process must end."""
         self._most = most
+        self.drain_seconds = drain_seconds
         self._running: set[Watch] = set()
         self._lock = Lock()
         self.draining = False
@@ -80,14 +83,15 @@ class Watch:
 
     def __init__(self, environ: dict[str, Any]) -> None:
         """Look at the request; nothing is watched yet."""
-        self._socket = environ.get("gunicorn.socket") if _CAN_WATCH else None
+        self._socket = environ.get("gunicorn.socket")
+        self._is_http_1_0 = environ.get("SERVER_PROTOCOL") == "HTTP/1.0"
         self._greenlet = gevent.getcurrent()
         self._stop: Callable[[], None] | None = None
         self.writing = False
 
     def start(self) -> None:
         """Begin to watch, from the greenlet that is to be thrown into."""
-        if self._socket is None:
+        if self._socket is None or not _CAN_WATCH:
             return
         epoll = self._epoll = get_original("select", "epoll")()
         epoll.register(self._socket.fileno(), select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR)
@@ -112,6 +116,11 @@ class Watch:
         message = "The service is restarting, so the answer could not be finished. Please try again."
         reason = Gone() if self.writing else Failure(503, "draining", message, {"Retry-After": "5"})
         gevent.get_hub().loop.run_callback(self._throw, reason)
+
+    def reset(self) -> None:
+        """Make the connection end in a TCP reset where there is no last chunk to leave out, so that a cut shows."""
+        if self._is_http_1_0 and self._socket is not None:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     def _look(self) -> None:
         """Throw if the client has left. libev may wake for nothing (its manual, "spurious readiness")."""
@@ -159,4 +168,5 @@ def _body(frames: Iterator[bytes], watch: Watch, resources: ExitStack) -> Iterat
                 yield frame
                 watch.writing = False
         except Failure as failure:
+            watch.reset()
             raise ConnectionResetError(errno.ECONNRESET, "the answer was cut") from failure

@@ -25,7 +25,7 @@ MODELS = (
     *(f"demo@{fault}" for fault in ("status-429@retry-7", "status-503@html", "status-500@empty", "quota", "context")),
     *(f"demo@{fault}" for fault in ("filter-prompt", "filtered", "echo-key", "redirect", "silent", "hang", "comments")),
     *(f"demo@{fault}" for fault in ("endless", "pace-60@events-8", "late-1.5", "slow-1.5", "late-1.5@status-429")),
-    *("demo@nodone", "demo@events-400", "unknown-model", "o3", "gpt-5.1"),
+    *("demo@nodone", "demo@events-0@filtered", "unknown-model", "o3", "gpt-5.1"),
 )
 """Every model that the tests ask all providers for; Azure knows none that is not named to it."""
 

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from app.config import Settings
+
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 30
 
@@ -128,17 +130,9 @@ def procfile(name: str) -> list[str]:
 
 def environment_without(changes: Mapping[str, str]) -> dict[str, str]:
     """Return this process's environment without a setting of the service's, but with these changes."""
-    own = (
-        "OPENAI_",
-        "GROQ_",
-        "MISTRAL_",
-        "AZURE_",
-        "DATABASE_URL",
-        "REDIS_URL",
-        "PORT",
-        "WEB_CONCURRENCY",
-        "GUNICORN_",
-    )
+    providers = ("OPENAI_", "GROQ_", "MISTRAL_", "AZURE_")
+    servers = ("REDIS_URL", "PORT", "WEB_CONCURRENCY", "GUNICORN_", "HEADER_", "FORWARDED_")
+    own = (*providers, *servers, *(name.upper() for name in Settings.__dataclass_fields__))
     return {name: value for name, value in os.environ.items() if not name.startswith(own)} | dict(changes)
 
 

@@ -93,7 +93,7 @@ NOT_A_MODEL = "Not a model's name."
 RANGE = "Must be from 0 to 2."
 MISSING = "Missing data for required field."
 
-NO_NAMES = ["", " ", "a b", "m\n", "m\r\nX: y", "m\0", "é", "\ud800", "m?x", "m#", "m%2e", "m" * 201, "<m>", "m\u2028"]
+NO_NAMES = ["", " ", "m\n", "m\r\nX: y", "m\0", "\ud800", "m" * 201, "m\u2028"]
 NO_NUMBERS: list[object] = ["0.5", "", True, False, [], {}, [0.5]]
 NO_WHOLE_NUMBERS: list[object] = ["7", "", True, False, 7.5, INFINITY, float("nan"), [], {}, [7]]
 FROM_TO = f"Must be greater than or equal to 1 and less than or equal to {MAX_TOKENS}."
@@ -105,10 +105,10 @@ BAD_SETTINGS: list[tuple[object, str]] = [
     (7, "chatSettings: Invalid input type."),
     ({}, f"chatSettings.model: {MISSING}"),
     ({"model": None}, "chatSettings.model: Field may not be null."),
-    ({"model": 7}, "chatSettings.model: Not a valid string."),
-    ({"model": ["m"]}, "chatSettings.model: Not a valid string."),
-    ({"model": {}}, "chatSettings.model: Not a valid string."),
-    ({"model": True}, "chatSettings.model: Not a valid string."),
+    ({"model": 7}, "chatSettings.model: Not a string."),
+    ({"model": ["m"]}, "chatSettings.model: Not a string."),
+    ({"model": {}}, "chatSettings.model: Not a string."),
+    ({"model": True}, "chatSettings.model: Not a string."),
     *(({"model": model}, f"chatSettings.model: {NOT_A_MODEL}") for model in NO_NAMES),
     *(({"model": "m", "temperature": value}, "chatSettings.temperature: Not a number.") for value in NO_NUMBERS),
     *(
@@ -207,7 +207,7 @@ GOOD: dict[str, tuple[object, list[dict[str, Any]]]] = {
     ),
     "useChat, nothing for the model": (
         [{"role": "assistant", "parts": [{"type": "step-start"}]}, {"role": "user", "parts": []}],
-        [{"role": "assistant", "content": ""}, {"role": "user", "content": ""}],
+        [{"role": "user", "content": ""}],
     ),
     "content and parts": (
         [{"role": "user", "content": "a", "parts": [{"type": "text", "text": "b"}]}],

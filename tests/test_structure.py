@@ -17,7 +17,7 @@ import app.wire
 from app import config
 from app.answer import CODES
 from app.providers import PROVIDERS
-from app.wire import DEFAULT, WIRES
+from app.wire import WIRES
 from tests.processes import ROOT, environment_without
 
 APP = ROOT / "app"
@@ -108,7 +108,7 @@ def test_each_file_of_a_provider_is_offered() -> None:
 
 def test_each_file_of_a_client_protocol_is_offered() -> None:
     files = {f"app.wire.{module.name}" for module in pkgutil.iter_modules(app.wire.__path__)}
-    assert files == {wire.__name__ for wire in (DEFAULT, *WIRES.values())}  # type: ignore[attr-defined]
+    assert files == {wire.__name__ for wire in WIRES.values()}  # type: ignore[attr-defined]
 
 
 def test_every_code_is_of_the_closed_set_and_none_is_left_over() -> None:

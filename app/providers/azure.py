@@ -21,20 +21,20 @@ DEPLOYMENT_OF = {
 
 
 def ask(chat: Chat, profile: Profile, upstream: Upstream) -> Answer:
-    """Ask the deployment of the model, at the endpoint that comes from the key's own source."""
+    """Ask the deployment of the model, at the endpoint, and in its version, from the key's own source."""
     own = profile.source(KEY.name)
     deployment = _deployment(chat.model, profile)
     endpoint = own.get(ENDPOINT.name, "").rstrip("/")
     if not deployment or not endpoint:
         raise Failure(400, "missing_key", "Azure resources not found")
-    version = profile.get(API_VERSION.name)
-    dated = version is not None and version[0].isdigit()
+    version = own.get(API_VERSION.name, "")
+    dated = version[:1].isdigit()
     return upstream.complete(
         label=LABEL,
         base_url=f"{endpoint}/openai/deployments/{_segment(deployment)}" if dated else f"{endpoint}/openai/v1",
         key=own[KEY.name],
         headers={"api-key": own[KEY.name]},
-        query={"api-version": version} if version and dated else {},
+        query={"api-version": version} if dated else {},
         parameters={**catalogue.parameters(chat, catalogue.AZURE), "model": deployment},
     )
 

@@ -89,9 +89,9 @@ def _message(error: object, depth: int) -> str:
 
 
 def _code(status: int, error: object) -> str:
-    theirs = error.get("code") if isinstance(error, dict) else None
-    if theirs == "insufficient_quota":
+    theirs = [error.get("code"), error.get("type")] if isinstance(error, dict) else []
+    if "insufficient_quota" in theirs:
         return "provider_quota"
-    if theirs == "content_filter":
+    if "content_filter" in theirs:
         return "content_filter"
     return _CODES.get(status) or ("provider_bad_request" if status < 500 else "provider_error")  # noqa: PLR2004

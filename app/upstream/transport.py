@@ -28,6 +28,8 @@ MAX_ERROR_BYTES = 64 * 1024
 ERROR_SECONDS = 2.0
 MAX_IDLE_CONNECTIONS = 100
 MAX_CONNECTION_SECONDS = 50.0
+STALE_SECONDS = 1.0
+"""How soon a dead connection shows itself."""
 
 Origin = tuple[str, str, int]
 
@@ -109,31 +111,33 @@ class Transport(httpx2.BaseTransport):
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send the request and return its response, with our `Body` as the extension `body`.
 
-        An idle connection may have died unnoticed. As long as no byte of an answer came over it, nothing was answered,
-        and the request goes out once more over a new one.
+        An idle connection may have died unnoticed. When it turns out so at once, nothing was answered over it, and the
+        request goes out once more over a new one; later, the provider may have begun to work, and to bill.
         """
-        url = request.url
+        url, started = request.url, monotonic()
         origin = (url.scheme, url.host, url.port or (443 if url.scheme == "https" else 80))
         idle = self._take(origin)
         if idle is not None:
             try:
-                return self._exchange(origin, idle, request)
-            except Failure:
-                if idle.heard:
+                return self._exchange(origin, idle, request, started)
+            except Failure as failure:
+                if idle.heard or failure.code != "up_reset" or monotonic() - started > STALE_SECONDS:
                     raise
-        return self._exchange(origin, self._connect(origin), request)
+        return self._exchange(origin, self._connect(origin), request, started)
 
-    def _exchange(self, origin: Origin, connection: Connection, request: httpx2.Request) -> httpx2.Response:
+    def _exchange(
+        self, origin: Origin, connection: Connection, request: httpx2.Request, started: float
+    ) -> httpx2.Response:
         """Send, and return the response once its headers are here.
 
-        When they are not within `commit_seconds`, a 200 is returned on trust: the client's own headers must go out now,
-        and `Body.read` goes on waiting for the provider's.
+        When they are not by `commit_seconds` after the start, a 200 is returned on trust: the client's own headers must
+        go out now, and `Body.read` goes on waiting for the provider's.
         """
         body = Body(self, origin, connection)
         seconds = min(self._settings.commit_seconds, self._settings.first_event_timeout_seconds)
         try:
             connection.send(_bytes(request), seconds)
-            response = body.head(seconds)
+            response = body.head(started + seconds - monotonic())
         except BaseException:
             body.close()
             raise

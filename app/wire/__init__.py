@@ -20,6 +20,5 @@ class Wire(Protocol):
         """Turn an answer into bytes."""
 
 
-DEFAULT: Wire = text
-WIRES: Mapping[str, Wire] = {"text/event-stream": ui}
-"""Client protocols by the media type that chooses them in `Accept`."""
+WIRES: Mapping[str, Wire] = {"text/plain": text, "text/event-stream": ui}
+"""Client protocols by the media type that chooses them in `Accept`; the first one where none is chosen."""

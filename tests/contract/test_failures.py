@@ -40,6 +40,10 @@ def test_a_wrong_key_is_named(service_with_wrong_key: Service, provider: str, ac
 
 REFUSALS = [
     ("demo@context", 400, "provider_bad_request"),
+    ("demo@filter-prompt", 400, "content_filter"),
+    ("demo@quota", 429, "provider_quota"),
+    ("demo@status-408", 408, "provider_bad_request"),
+    ("demo@status-504", 504, "provider_error"),
     ("demo@status-403", 403, "provider_denied"),
     ("demo@status-409", 409, "provider_bad_request"),
     ("demo@status-413", 413, "provider_too_large"),
@@ -56,7 +60,8 @@ REFUSALS = [
 def test_a_provider_s_refusal_keeps_its_status_and_its_words(
     service: Service, provider: str, accept: str, model: str, status: int, code: str
 ) -> None:
-    assert_failure(chat(service, provider, model, accept=accept), status, code, r"[^<>{}]{5,500}")
+    their_words = r"(?!.* answered with status)[^<>{}]{5,500}"
+    assert_failure(chat(service, provider, model, accept=accept), status, code, their_words)
 
 
 def test_an_unknown_model_is_the_provider_s_to_refuse(service: Service, provider: str) -> None:
@@ -103,12 +108,32 @@ def test_a_redirect_is_refused_and_not_followed(
         ("demo@badjson-0", "up_bad_data"),
         ("demo@html", "up_empty"),
         ("demo@empty", "up_empty"),
+        ("demo@error-0", "provider_error"),
     ],
 )
 def test_a_failure_before_the_first_piece_has_a_status(
     service: Service, provider: str, accept: str, model: str, code: str
 ) -> None:
-    assert_failure(chat(service, provider, model, accept=accept), 500, code, r"[A-Z].{10,}\.")
+    assert_failure(chat(service, provider, model, accept=accept), 500, code, r"[A-Z].{10,}")
+
+
+def test_a_provider_that_cannot_be_reached_is_a_sentence(
+    processes: Processes, environment: Mapping[str, str], simulator: Simulator, provider: str, accept: str
+) -> None:
+    nowhere = {name: value.replace(simulator.url, "http://127.0.0.1:9") for name, value in environment.items()}
+    reply = chat(processes.service(nowhere), provider, "demo", accept=accept)
+    assert_failure(reply, 500, "up_connect", r"The provider could not be reached\.")
+
+
+def test_an_answer_that_the_filter_stops_before_its_first_word_is_a_refusal(service: Service, provider: str) -> None:
+    reply = chat(service, provider, "demo@events-0@filtered")
+    assert_failure(reply, 400, "content_filter", r".*'s content filter stopped the answer\.")
+
+
+def test_a_cut_shows_over_http_1_0_too(service: Service, provider: str) -> None:
+    request = chat_bytes(provider, "demo@cut-3").replace(b"HTTP/1.1", b"HTTP/1.0")
+    with raw(service, request) as sock, pytest.raises(ConnectionResetError):
+        sock.makefile("rb").read()
 
 
 BROKEN = ["demo@cut-3", "demo@reset-3", "demo@truncated-3", "demo@error-3", "demo@badjson-3", "demo@badutf8-3"]

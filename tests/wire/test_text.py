@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from app.answer import Answer, Failure, Finish, Gone, Piece, Reasoning, Silence, Text
-from app.wire import DEFAULT, text
+from app.wire import WIRES, text
 
 from .answers import HARD_TEXTS, answer_of
 
@@ -56,5 +56,5 @@ def test_nothing_is_read_ahead() -> None:
 
 
 def test_text_is_what_a_client_gets_that_does_not_choose() -> None:
-    assert DEFAULT is text
+    assert next(iter(WIRES.values())) is text
     assert text.HEADERS == {"Content-Type": "text/plain; charset=utf-8"}
