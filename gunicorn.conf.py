@@ -92,6 +92,7 @@ def _wait(sock: Any, seconds: float) -> Iterator[None]:  # noqa: ANN401
 
         def begin() -> None:
             first_byte.stop()
+            waited.cancel()
             _idle.discard(give_up)
             deadline.start(give_up)
 
@@ -121,7 +122,9 @@ def _drain(worker: Any, streams: Any) -> None:  # noqa: ANN401
     for give_up in list(_idle):
         gevent.get_hub().loop.run_callback(lambda give_up=give_up: give_up in _idle and give_up())
     gevent.sleep(streams.drain_seconds)
-    streams.end()
+    while True:  # a chat whose body was still coming begins only now
+        streams.end()
+        gevent.sleep(0.1)
 
 
 _SENTENCES = {

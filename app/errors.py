@@ -8,7 +8,7 @@ from flask import Flask, Response, g, jsonify, request
 from marshmallow import ValidationError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from app.answer import Failure
+from app.answer import Failure, Gone
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,128}")
 _SENTENCES = {404: ("not_found", "There is nothing at this address."), 413: ("too_large", "The request is too large.")}
@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 def register(app: Flask) -> None:
     """Answer every error of the application as JSON, and give every answer its request id."""
     app.register_error_handler(Failure, _tell)
+    app.register_error_handler(Gone, _tell_nobody)
     app.register_error_handler(ValidationError, _tell_invalid)
     app.register_error_handler(HTTPException, _tell_http)
     app.register_error_handler(Exception, _tell_bug)
@@ -45,6 +46,11 @@ def _tell(failure: Failure) -> Response:
     response.headers.update(failure.headers)
     response.headers["Cache-Control"] = "no-store"
     return response
+
+
+def _tell_nobody(_: Gone) -> Response:
+    """Answer a reader who has left, for the server's record only: 499, as nginx has it."""
+    return Response(status=499)
 
 
 def _tell_invalid(error: ValidationError) -> Response:

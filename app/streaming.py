@@ -112,10 +112,17 @@ class Watch:
             stop()
 
     def interrupt(self) -> None:
-        """End the chat because the process must: where it waits for the provider it can still say so."""
-        message = "The service is restarting, so the answer could not be finished. Please try again."
-        reason = Gone() if self.writing else Failure(503, "draining", message, {"Retry-After": "5"})
-        gevent.get_hub().loop.run_callback(self._throw, reason)
+        """End the chat because the process must."""
+        gevent.get_hub().loop.run_callback(self._interrupt)
+
+    def _interrupt(self) -> None:
+        """Say so where the chat waits for its provider; where it writes, its connection can only be cut."""
+        if self.writing:
+            self.reset()
+            self._throw(Gone())
+        else:
+            message = "The service is restarting, so the answer could not be finished. Please try again."
+            self._throw(Failure(503, "draining", message, {"Retry-After": "5"}))
 
     def reset(self) -> None:
         """Make the connection end in a TCP reset where there is no last chunk to leave out, so that a cut shows."""

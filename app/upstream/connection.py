@@ -27,15 +27,17 @@ class Connection:
         self._socket = sock
         self.opened = monotonic()
         self.heard = False
+        self._sent = False
         self._response = Response()
 
     def send(self, request: bytes, seconds: float) -> None:
         """Send a whole request, and expect its response; `heard` tells whether a byte of that came."""
         self._response = Response()
-        self.heard = False
+        self.heard = self._sent = False
         try:
             self._socket.settimeout(seconds)
             self._socket.sendall(request)
+            self._sent = True
         except Gone:
             raise
         except TimeoutError as error:
@@ -69,7 +71,7 @@ class Connection:
                 self._receive(0)
             except Failure:
                 return False
-        return self._response.complete and self._response.keep_alive and not self._response.body
+        return self._sent and self._response.complete and self._response.keep_alive and not self._response.body
 
     def alive(self) -> bool:
         """Tell whether an idle connection is open: one on which anything can be read has ended, or is confused."""
