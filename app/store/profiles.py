@@ -1,8 +1,13 @@
 """Profiles: what each user has set."""
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from app.store import tables
+
+_UPSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 def settings(connection: Connection, user: str) -> dict[str, str]:
@@ -12,13 +17,15 @@ def settings(connection: Connection, user: str) -> dict[str, str]:
 
 
 def set_(connection: Connection, user: str, name: str, value: str) -> None:
-    """Set one of a user's settings."""
-    if connection.execute(select(tables.profiles).where(tables.profiles.c.user_id == user)).first() is None:
-        connection.execute(insert(tables.profiles).values(user_id=user))
-    row = (tables.settings.c.user_id == user) & (tables.settings.c.name == name)
-    changed = connection.execute(update(tables.settings).where(row).values(value=value, updated_at=func.now()))
-    if not changed.rowcount:
-        connection.execute(insert(tables.settings).values(user_id=user, name=name, value=value))
+    """Set one of a user's settings.
+
+    Both rows are upserts: two processes may make the same profile at once.
+    """
+    upsert = _UPSERTS[connection.dialect.name]
+    connection.execute(upsert(tables.profiles).values(user_id=user).on_conflict_do_nothing())
+    row = upsert(tables.settings).values(user_id=user, name=name, value=value)
+    keys = tables.settings.primary_key.columns
+    connection.execute(row.on_conflict_do_update(keys, set_={"value": value, "updated_at": func.now()}))
 
 
 def unset(connection: Connection, user: str, name: str) -> bool:

@@ -65,6 +65,25 @@ def test_processes_that_start_at_once_migrate_once(database: Path) -> None:
     assert [(process.communicate()[1], process.returncode) for process in started] == [(b"", 0)] * 4
 
 
+def test_threads_that_make_one_profile_at_once_all_succeed(store: Store) -> None:
+    store.prepare()
+    users = [f"user-{number}" for number in range(25)]
+    ready = threading.Barrier(4)
+
+    def write(setting: str) -> None:
+        for user in users:
+            ready.wait()
+            store.set(user, setting, "one")
+
+    names = ["groq_api_key", "mistral_api_key", "openai_api_key", "openai_organization_id"]
+    threads = [threading.Thread(target=write, args=(name,)) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [sorted(store.settings(user)) for user in users] == [names] * len(users)
+
+
 def test_many_threads_may_ask_at_once(store: Store) -> None:
     store.set("ada", "groq_api_key", "one")
     found = []
