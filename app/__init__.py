@@ -5,7 +5,7 @@ import os
 
 from flask import Flask
 
-from app import chat, commands, config, errors, health, keys
+from app import chat, commands, config, errors, health, keys, record
 from app.answer import Failure
 from app.config import Settings
 from app.page import page
@@ -22,7 +22,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     known = [setting for provider in PROVIDERS.values() for setting in (provider.key, *provider.settings)]
     settings = settings or config.read(os.environ, {setting.name: setting.variable for setting in known})
     store, upstream = Store(settings.database_url), Upstream(settings)
-    streams = Streams(settings.max_streams, settings.drain_seconds)
+    streams = Streams(settings)
+    record.start_log()
     app = Flask(__name__, static_folder=None)
     app.url_map.merge_slashes = False  # which would redirect, with a page of HTML
     app.extensions["streams"] = streams

@@ -77,9 +77,10 @@ class Gone(ConnectionResetError):
     A `ConnectionResetError` with its number, because that is what WSGI servers let pass in silence.
     """
 
-    def __init__(self) -> None:
-        """Say what a server's debug log should show."""
-        super().__init__(errno.ECONNRESET, "the client has gone")
+    def __init__(self, outcome: str = "client_gone") -> None:
+        """Take how the chat is to be counted: `client_gone`, or `client_stalled` for one who stopped reading."""
+        super().__init__(errno.ECONNRESET, outcome)
+        self.outcome = outcome
 
 
 CODES = frozenset(

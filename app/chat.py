@@ -4,17 +4,15 @@ from contextlib import ExitStack
 
 from flask import Blueprint, Request, Response, request
 
-from app import auth, body, streaming
+from app import auth, body, errors, schemas, streaming
 from app.answer import Failure
 from app.config import Settings
-from app.question import Chat, Profile, Provider
-from app.schemas import ChatSchema
+from app.question import Profile, Provider
+from app.record import Record
 from app.store import Store
 from app.streaming import Streams
-from app.upstream import Upstream
+from app.upstream import Upstream, asking
 from app.wire import WIRES, Wire
-
-_schema = ChatSchema()
 
 
 def blueprint(provider: Provider, settings: Settings, store: Store, upstream: Upstream, streams: Streams) -> Blueprint:
@@ -23,16 +21,21 @@ def blueprint(provider: Provider, settings: Settings, store: Store, upstream: Up
 
     @routes.post(f"/api/chat/{provider.name}")
     def chat() -> Response:
-        user = auth.identify(request)
         with ExitStack() as resources:
+            wire = _wire(request)
+            record = resources.enter_context(Record(errors.request_id(), provider.name, wire.MODE))
+            user = auth.identify(request)
             watch = resources.enter_context(streams.seat(request.environ))
-            asked: Chat = _schema.load(body.read_json(request, settings))
+            asked = schemas.read(body.read_json(request, settings))
+            record.model = asked.model
             profile = Profile(user, store.settings(user), settings.provider_environment)
             _require_key(provider, profile)
             watch.start()
+            record.asking.look = watch.look
+            asking.begin(record.asking)
             answer = provider.ask(asked, profile, upstream)
             resources.callback(answer.close)
-            return streaming.respond(answer, _wire(request), watch, resources)
+            return streaming.respond(answer, wire, watch, record, resources)
 
     return routes
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
+from urllib.parse import urlsplit
 
 MAX_DRAIN_SECONDS = 25
 _DATABASE = "sqlite:///instance/sluice.db"
@@ -33,12 +34,18 @@ class Settings:
     """How long connecting to a provider may take, TLS included."""
     body_timeout_seconds: float = 15
     """How long a client may take to send its request's body."""
+    write_timeout_seconds: float = 30
+    """How long a client may take nothing of what is sent to it."""
     drain_seconds: float = 20
     """How long running answers may go on after SIGTERM."""
     max_body_bytes: int = 10 * 1024 * 1024
     """The largest request body."""
     max_streams: int = 400
     """The most chats at once in one worker."""
+    https_proxy: str = field(default="", repr=False)
+    """The proxy over which providers are reached where there is no direct way out: `http://[user:password@]host:port`."""
+    no_proxy: str = ""
+    """Hosts that are reached without the proxy, separated by commas."""
     provider_environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     """The providers' settings that the environment sets, by their names in a profile."""
 
@@ -49,6 +56,8 @@ def read(environ: Mapping[str, str], providers: Mapping[str, str] = MappingProxy
     `providers` are the variables of the providers' settings, by the settings' names.
     """
     given = {item.name: environ.get(item.name.upper(), "").strip() for item in fields(Settings)}
+    for name in ("https_proxy", "no_proxy"):  # which most systems set in small letters
+        given[name] = given[name] or environ.get(name, "").strip()
     numbers = {
         item.name: _number(item.name.upper(), given[item.name], whole=item.type is int)
         for item in fields(Settings)
@@ -58,6 +67,8 @@ def read(environ: Mapping[str, str], providers: Mapping[str, str] = MappingProxy
         raise SettingError(f"DRAIN_SECONDS must be at most {MAX_DRAIN_SECONDS}: platforms kill what is left at 30 s.")
     return Settings(
         database_url=_database_url(given["database_url"]) or _DATABASE,
+        https_proxy=_proxy(given["https_proxy"]),
+        no_proxy=given["no_proxy"],
         provider_environment={
             name: value for name, variable in providers.items() if (value := environ.get(variable, "").strip())
         },
@@ -74,6 +85,17 @@ def _number(variable: str, value: str, *, whole: bool) -> float | int:
     if not 0 < number < float("inf"):
         raise SettingError(f"{variable} must be a {'whole ' * whole}number above 0, not {value!r}.")
     return number
+
+
+def _proxy(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        usable = not url or (parts.scheme == "http" and parts.hostname and parts.port != 0)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise SettingError("HTTPS_PROXY must be an address like http://proxy.example:3128.")
+    return url
 
 
 def _database_url(url: str) -> str:

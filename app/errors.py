@@ -5,7 +5,6 @@ import re
 import uuid
 
 from flask import Flask, Response, g, jsonify, request
-from marshmallow import ValidationError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from app.answer import Failure, Gone
@@ -20,7 +19,6 @@ def register(app: Flask) -> None:
     """Answer every error of the application as JSON, and give every answer its request id."""
     app.register_error_handler(Failure, _tell)
     app.register_error_handler(Gone, _tell_nobody)
-    app.register_error_handler(ValidationError, _tell_invalid)
     app.register_error_handler(HTTPException, _tell_http)
     app.register_error_handler(Exception, _tell_bug)
     app.after_request(_add_headers)
@@ -53,11 +51,6 @@ def _tell_nobody(_: Gone) -> Response:
     return Response(status=499)
 
 
-def _tell_invalid(error: ValidationError) -> Response:
-    field, why = _first(error.messages)
-    return _tell(Failure(400, "bad_body", f"{field}: {why}" if field else why))
-
-
 def _tell_http(error: HTTPException) -> Response:
     if isinstance(error, MethodNotAllowed):
         methods = ", ".join(error.valid_methods or ())
@@ -70,14 +63,3 @@ def _tell_bug(error: Exception) -> Response:
     """Log what only we can mend; the client learns that it was not its fault."""
     log.error("A mistake of ours in request %s", request_id(), exc_info=error)
     return _tell(Failure(500, "internal", "An unexpected error occurred"))
-
-
-def _first(messages: object, path: str = "") -> tuple[str, str]:
-    """Return the path and the sentence of the first complaint in marshmallow's nested messages."""
-    if isinstance(messages, dict):
-        name, inner = next(iter(messages.items()))
-        step = "" if name == "_schema" else f"[{name}]" if isinstance(name, int) else f".{name}"
-        return _first(inner, path + step)
-    if isinstance(messages, list):
-        return _first(messages[0], path)
-    return path.removeprefix("."), str(messages)

@@ -4,6 +4,7 @@ from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, validate
 
+from app.answer import Failure
 from app.question import Chat
 
 MAX_MESSAGES = 1000
@@ -12,6 +13,16 @@ MAX_TOKENS = 10_000_000
 _ROLES = ("system", "developer", "user", "assistant")
 MAX_MODEL_CHARACTERS = 200
 _IMAGE_DETAILS = ("auto", "low", "high")
+
+
+def read(body: dict[str, Any]) -> Chat:
+    """Read a chat request. Raises `Failure` 400, which names the field and says why."""
+    try:
+        chat: Chat = _schema.load(body)
+    except ValidationError as error:
+        field, why = _first(error.messages)
+        raise Failure(400, "bad_body", f"{field}: {why}" if field else why) from error
+    return chat
 
 
 class _Number(fields.Field[float]):
@@ -41,7 +52,10 @@ class _Messages(fields.Field[list[dict[str, Any]]]):
         if not isinstance(value, list) or not 1 <= len(value) <= MAX_MESSAGES:
             raise ValidationError(f"Must be a list of 1 to {MAX_MESSAGES} messages.")
         messages = [_at(index, _message, message) for index, message in enumerate(value)]
-        return [message for message in messages if not _is_empty_answer(message)]
+        told = [message for message in messages if not _is_empty_answer(message)]
+        if not told:
+            raise ValidationError("Must hold a message with content.")
+        return told
 
 
 class _ChatSettingsSchema(Schema):
@@ -61,7 +75,7 @@ class _ChatSettingsSchema(Schema):
     )
 
 
-class ChatSchema(Schema):
+class _ChatSchema(Schema):
     """A chat request -> a `Chat`."""
 
     class Meta:
@@ -76,6 +90,20 @@ class ChatSchema(Schema):
     def _chat(self, data: dict[str, Any], **_: object) -> Chat:
         settings = data["chatSettings"]
         return Chat(settings["model"], data["messages"], settings["temperature"], settings["maxTokens"])
+
+
+_schema = _ChatSchema()
+
+
+def _first(messages: object, path: str = "") -> tuple[str, str]:
+    """Return the path and the sentence of the first complaint in marshmallow's nested messages."""
+    if isinstance(messages, dict):
+        name, inner = next(iter(messages.items()))
+        step = "" if name == "_schema" else f"[{name}]" if isinstance(name, int) else f".{name}"
+        return _first(inner, path + step)
+    if isinstance(messages, list):
+        return _first(messages[0], path)
+    return path.removeprefix("."), str(messages)
 
 
 def _at(where: int | str, read: Any, value: object) -> Any:  # noqa: ANN401 - returns what `read` does

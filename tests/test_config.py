@@ -24,9 +24,12 @@ def test_without_an_environment_every_setting_has_its_default() -> None:
         "heartbeat_seconds": 15,
         "connect_timeout_seconds": 5,
         "body_timeout_seconds": 15,
+        "write_timeout_seconds": 30,
         "drain_seconds": 20,
         "max_body_bytes": 10 * 1024 * 1024,
         "max_streams": 400,
+        "https_proxy": "",
+        "no_proxy": "",
         "provider_environment": {},
     }
     assert settings.database_url.startswith("sqlite:///")
@@ -64,6 +67,22 @@ def test_a_number_that_is_none_is_told_in_a_sentence(variable: str, value: str) 
         config.read({variable: value})
     whole = "whole " if variable in WHOLE else ""
     assert str(error.value) == f"{variable} must be a {whole}number above 0, not {value!r}."
+
+
+def test_the_proxy_may_be_named_in_small_letters_as_most_systems_do() -> None:
+    proxies = {"https_proxy": "http://small.test:3128", "no_proxy": "a.test,b.test"}
+    settings = config.read(proxies)
+    assert (settings.https_proxy, settings.no_proxy) == ("http://small.test:3128", "a.test,b.test")
+    assert config.read({**proxies, "HTTPS_PROXY": "http://u:p@big.test"}).https_proxy == "http://u:p@big.test"
+    assert "big.test" not in repr(config.read({"HTTPS_PROXY": "http://u:p@big.test"}))
+
+
+@pytest.mark.parametrize(
+    "url", ["proxy.test:3128", "https://proxy.test", "socks5://proxy.test", "http://", "http://a:b:c"]
+)
+def test_a_proxy_that_cannot_be_used_is_told_in_a_sentence(url: str) -> None:
+    with pytest.raises(SettingError, match=r"^HTTPS_PROXY must be an address like"):
+        config.read({"HTTPS_PROXY": url})
 
 
 def test_seconds_may_have_fractions_and_counts_may_not() -> None:

@@ -3,11 +3,10 @@
 from typing import Any
 
 import pytest
-from marshmallow import ValidationError
 
-from app.errors import _first
+from app.answer import Failure
 from app.question import Chat
-from app.schemas import MAX_MESSAGES, MAX_TOKENS, ChatSchema
+from app.schemas import MAX_MESSAGES, MAX_TOKENS, read
 
 PICTURE = "data:image/png;base64,iVBORw0KGgo="
 HELLO = [{"role": "user", "content": "Hello?"}]
@@ -16,17 +15,15 @@ INFINITY = float("inf")
 
 
 def load(settings: object = MODEL, messages: object = HELLO, **more: object) -> Chat:
-    found = ChatSchema().load({"chatSettings": settings, "messages": messages, **more})
-    assert isinstance(found, Chat)
-    return found
+    return read({"chatSettings": settings, "messages": messages, **more})
 
 
 def complaint(body: Any) -> str:  # noqa: ANN401 - anything may be sent
     """Return what a client is told."""
-    with pytest.raises(ValidationError) as error:
-        ChatSchema().load(body)
-    field, why = _first(error.value.messages)
-    return f"{field}: {why}"
+    with pytest.raises(Failure) as failure:
+        read(body)
+    assert (failure.value.status, failure.value.code) == (400, "bad_body")
+    return failure.value.message
 
 
 # Settings.

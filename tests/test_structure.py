@@ -36,19 +36,22 @@ MAY_IMPORT = {
     "simulator": set(),
     "auth": {"answer"},
     "body": {"answer", "config"},
-    "schemas": {"question"},
+    "schemas": {"answer", "question"},
     "errors": {"answer"},
-    "streaming": {"wire", "answer"},
+    "watch": {"answer"},
+    "record": {"answer", "upstream"},
+    "streaming": {"answer", "config", "record", "watch", "wire"},
     "page": set(),
     "keys": {"auth", "config", "question"},
     "health": {"answer", "store", "streaming"},
     "commands": {"answer", "auth", "config", "question", "store"},
     "chat": {
-        "answer", "auth", "body", "config", "question", "schemas", "store", "streaming", "upstream", "wire",
+        "answer", "auth", "body", "config", "errors", "question", "record", "schemas", "store", "streaming", "upstream",
+        "wire",
     },
     "__init__": {
-        "answer", "chat", "commands", "config", "errors", "health", "keys", "page", "providers", "store", "streaming",
-        "upstream",
+        "answer", "chat", "commands", "config", "errors", "health", "keys", "page", "providers", "record", "store",
+        "streaming", "upstream",
     },
 }  # fmt: skip
 

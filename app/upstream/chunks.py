@@ -52,7 +52,7 @@ class ChunkReader:
         self._label = label
         self._key = key
         self._halves = {Text: "", Reasoning: ""}
-        self._usage: dict[str, Any] | None = None
+        self.usage: dict[str, Any] | None = None
         self.seen = False
         self._told = False
         self._failure: Failure | None = None
@@ -90,7 +90,7 @@ class ChunkReader:
         if self.reason == "content_filter" and not self._told:
             raise Failure(400, "content_filter", f"{self._label}'s content filter stopped the answer.")
         lone: list[Piece] = [Text("\N{REPLACEMENT CHARACTER}")] if self._halves[Text] else []
-        return [*lone, Finish(self.reason or "unknown", self._usage)]
+        return [*lone, Finish(self.reason or "unknown", self.usage)]
 
     def _take_all(self, events: list[bytes], pieces: list[Text | Reasoning]) -> None:
         for event in events:
@@ -102,7 +102,7 @@ class ChunkReader:
     def _take(self, chunk: _Chunk, pieces: list[Text | Reasoning]) -> None:
         if chunk.error is not None or chunk.object == "error":
             raise reported(self._label, self._key, chunk.error if chunk.error is not None else chunk.message)
-        self._usage = chunk.usage or (chunk.x_groq and chunk.x_groq.usage) or self._usage
+        self.usage = chunk.usage or (chunk.x_groq and chunk.x_groq.usage) or self.usage
         for choice in (chunk.choices or ())[:1]:
             if (delta := choice.delta or choice.message) is not None:
                 self._add(delta, pieces)

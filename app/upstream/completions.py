@@ -1,13 +1,15 @@
 """A chat completion: asked for with the OpenAI SDK, read by us, and given up in time."""
 
 from collections.abc import Iterator
-from time import monotonic
+from contextlib import suppress
+from time import monotonic, sleep
 from typing import Any
 
 import openai
 
 from app.answer import Answer, Failure, Piece, Silence
 from app.config import Settings
+from app.upstream import asking
 from app.upstream.chunks import ChunkReader
 from app.upstream.events import EventReader
 from app.upstream.refusal import refused
@@ -17,19 +19,65 @@ TAIL_SECONDS = 2.0
 """How long the usage and the end marker may follow the `finish_reason`."""
 
 
+MAX_ATTEMPTS = 2
+RETRY_SECONDS = 0.2
+"""How long a failed connect is let rest before the second."""
+
+YIELD_READS = 128
+YIELD_BYTES = 256 * 1024
+"""After how much without a pause others get their turn: an answer that comes faster than it is read never waits."""
+
+
 def complete(client: openai.OpenAI, label: str, key: str, parameters: dict[str, Any], settings: Settings) -> Answer:
     """Ask for a streamed chat completion.
 
-    Returns when the provider has accepted, or has not answered within `commit_seconds`. Raises `Failure`.
+    Returns when the provider has accepted, or has not answered within `commit_seconds`. Asks once more where that can
+    do no harm: nothing was answered but that another time would be better. Raises `Failure`.
     """
     started = monotonic()
+    deadline = started + min(settings.commit_seconds, settings.first_event_timeout_seconds)
+    earlier = asking.current().attempts
     try:
-        response = client.chat.completions.with_streaming_response.create(**parameters, stream=True).__enter__()
+        body = _ask(client, label, key, parameters, deadline)
+    except Failure as failure:
+        delay = _delay(failure)
+        if delay is None or asking.current().attempts - earlier >= MAX_ATTEMPTS or monotonic() + delay >= deadline:
+            raise
+        _pause(delay)
+        body = _ask(client, label, key, parameters, deadline)
+    return Answer(_Reads(body, label, key, settings, started).batches(), body.close)
+
+
+def _ask(client: openai.OpenAI, label: str, key: str, parameters: dict[str, Any], deadline: float) -> Body:
+    # The SDK's context manager would only close the response, which the answer does.
+    request = client.chat.completions.with_streaming_response.create(
+        **parameters, stream=True, timeout=max(deadline - monotonic(), 0)
+    )
+    try:
+        response = request.__enter__()
     except openai.APIStatusError as error:
         answer = error.response
         raise refused(label, key, answer.status_code, answer.headers, answer.content) from error
     body: Body = response.http_response.extensions["body"]
-    return Answer(_Reads(body, label, key, settings, started).batches(), body.close)
+    return body
+
+
+def _delay(failure: Failure) -> float | None:
+    """Return after how many seconds it is worth to ask again, None if it is not."""
+    if failure.code == "up_connect":
+        return RETRY_SECONDS
+    delay = failure.headers.get("Retry-After", "")
+    is_busy = failure.code in {"provider_rate_limited", "provider_overloaded"}
+    return int(delay) if is_busy and delay in {"0", "1", "2"} else None
+
+
+def _pause(seconds: float) -> None:
+    def wait(part: float) -> None:
+        sleep(part)
+        raise TimeoutError
+
+    with suppress(TimeoutError):
+        asking.patiently(wait, monotonic() + seconds)
 
 
 class _Reads:
@@ -44,6 +92,8 @@ class _Reads:
         self._events = EventReader()
         self._chunks = ChunkReader(label, key)
         self._ended = False
+        self._asked = asking.current()
+        self._unyielded = 0
 
     def batches(self) -> Iterator[list[Piece]]:
         """Yield what each read brought: a `Silence` after `commit_seconds` and then each heartbeat without a piece."""
@@ -56,7 +106,8 @@ class _Reads:
             pieces = self._read(min(give_up, end, beat) - monotonic())
             now = monotonic()
             if pieces:
-                begun = True
+                if not begun:
+                    begun, self._asked.first_piece = True, now
                 give_up = now + settings.idle_timeout_seconds
             if self._chunks.reason is not None:
                 give_up = min(give_up, now + TAIL_SECONDS)
@@ -83,11 +134,25 @@ class _Reads:
             data = b""  # The answer had ended; only the end of the connection was rough.
         if data is None:
             return []
-        pieces = self._chunks.read(self._events.feed(data) if data else self._whole())
+        self._yield(len(data))
+        events = self._events.feed(data) if data else self._whole()
+        self._asked.events += len(events)
+        pieces = self._chunks.read(events)
         if data and not self._chunks.over:
             return pieces
         self._ended = True
-        return pieces + self._chunks.finish()
+        return pieces + self._finish()
+
+    def _finish(self) -> list[Piece]:
+        self._asked.usage = self._chunks.usage
+        return self._chunks.finish()
+
+    def _yield(self, size: int) -> None:
+        """Let others run, after so many bytes or reads in this thread (or greenlet)."""
+        self._unyielded += size + YIELD_BYTES // YIELD_READS
+        if self._unyielded > YIELD_BYTES:
+            self._unyielded = 0
+            sleep(0)
 
     def _whole(self) -> list[bytes]:
         """Return the one event that a whole JSON answer in place of a stream is."""
@@ -99,4 +164,4 @@ class _Reads:
         self._chunks.raise_failure()
         if self._chunks.reason is None:
             raise Failure(500, code, f"{self._label} took too long to answer. Please try again.")
-        return self._chunks.finish()
+        return self._finish()

@@ -2,14 +2,12 @@
 
 import socket
 import ssl
-from queue import Empty, SimpleQueue
-from threading import Thread
 from time import monotonic
-from typing import Any
 
 import httptools
 
 from app.answer import Failure, Gone
+from app.upstream.asking import patiently
 
 _READ_BYTES = 64 * 1024
 _MAX_HEADER_BYTES = 100 * 1024
@@ -35,12 +33,11 @@ class Connection:
         self._response = Response()
         self.heard = self._sent = False
         try:
-            self._socket.settimeout(seconds)
-            self._socket.sendall(request)
+            self._send_all(memoryview(request), monotonic() + seconds)
             self._sent = True
         except Gone:
             raise
-        except TimeoutError as error:
+        except (TimeoutError, BlockingIOError, ssl.SSLWantWriteError) as error:
             raise Failure(500, "up_timeout", "The provider did not take the request in time.") from error
         except OSError as error:
             if not self._is_answered():
@@ -95,11 +92,18 @@ class Connection:
         except Failure:
             return False
 
+    def _send_all(self, rest: memoryview, deadline: float) -> None:
+        def send(seconds: float) -> int:
+            self._socket.settimeout(seconds)
+            return self._socket.send(rest)
+
+        while rest:
+            rest = rest[patiently(send, deadline) :]
+
     def _receive(self, deadline: float) -> bool:
         """Read once from the socket; False when the deadline passed first."""
-        self._socket.settimeout(max(deadline - monotonic(), 0))
         try:
-            data = self._socket.recv(_READ_BYTES)
+            data = patiently(self._receive_within, deadline)
         except (TimeoutError, BlockingIOError, ssl.SSLWantReadError):
             return False
         except Gone:
@@ -109,6 +113,10 @@ class Connection:
         self.heard = self.heard or bool(data)
         self._response.feed(data)
         return True
+
+    def _receive_within(self, seconds: float) -> bytes:
+        self._socket.settimeout(seconds)
+        return self._socket.recv(_READ_BYTES)
 
 
 class Response:
@@ -199,66 +207,3 @@ class Response:
         if self.status is not None and not self.complete:
             self.complete = True
             self.keep_alive = self._parser.should_keep_alive()
-
-
-def connect(host: str, port: int, *, tls: ssl.SSLContext | None, seconds: float) -> Connection:
-    """Open a connection: name look-up, TCP and TLS within so many seconds. Raises `Failure`."""
-    deadline = monotonic() + seconds
-    try:
-        sock = _dial(host, port, deadline)
-        return Connection(_secured(sock, host, tls, deadline) if tls else sock)
-    except Gone:
-        raise
-    except (socket.gaierror, UnicodeError) as error:
-        raise Failure(500, "up_dns", "The provider's host name could not be found.") from error
-    except ssl.SSLError as error:
-        raise Failure(500, "up_tls", "The provider's certificate could not be verified.") from error
-    except TimeoutError as error:
-        raise Failure(500, "up_timeout", "The provider could not be reached in time.") from error
-    except OSError as error:
-        raise Failure(500, "up_connect", "The provider could not be reached.") from error
-
-
-def _dial(host: str, port: int, deadline: float) -> socket.socket:
-    """Connect to the first address of a host that answers; all of them share the time."""
-    errors: list[OSError] = []
-    for *_, address in _look_up(host, port, deadline):
-        try:
-            sock = socket.create_connection(address[:2], timeout=max(deadline - monotonic(), 0.001))
-        except Gone:
-            raise
-        except OSError as error:
-            errors.append(error)
-        else:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return sock
-    raise errors[0]
-
-
-def _look_up(host: str, port: int, deadline: float) -> list[Any]:
-    """Look a name up, in a thread because the system's resolver knows no deadline."""
-    found: SimpleQueue[list[Any] | Exception] = SimpleQueue()
-    Thread(target=_resolve, args=(host, port, found), daemon=True).start()
-    try:
-        result = found.get(timeout=max(deadline - monotonic(), 0.001))
-    except Empty as error:
-        raise TimeoutError from error
-    if isinstance(result, Exception):
-        raise result
-    return result
-
-
-def _resolve(host: str, port: int, found: "SimpleQueue[list[Any] | Exception]") -> None:
-    try:
-        found.put(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-    except (OSError, UnicodeError) as error:
-        found.put(error)
-
-
-def _secured(sock: socket.socket, host: str, tls: ssl.SSLContext, deadline: float) -> ssl.SSLSocket:
-    try:
-        sock.settimeout(max(deadline - monotonic(), 0.001))
-        return tls.wrap_socket(sock, server_hostname=host)
-    except BaseException:
-        sock.close()
-        raise

@@ -15,7 +15,9 @@ import httpx2
 
 from app.answer import Failure
 from app.config import Settings
-from app.upstream.connection import Connection, Response, connect
+from app.upstream import asking
+from app.upstream.connection import Connection, Response
+from app.upstream.dial import Origin, Proxy, dial
 
 OUTBOUND_HEADERS = frozenset(
     {b"accept", b"api-key", b"authorization", b"content-length", b"content-type", b"openai-organization", b"user-agent"}
@@ -30,8 +32,6 @@ MAX_IDLE_CONNECTIONS = 100
 MAX_CONNECTION_SECONDS = 50.0
 STALE_SECONDS = 1.0
 """How soon a dead connection shows itself."""
-
-Origin = tuple[str, str, int]
 
 
 class Refusal(Exception):
@@ -57,7 +57,9 @@ class Body(httpx2.SyncByteStream):
         """Return the response once its headers are here, None if they are not within so many seconds."""
         if self.response is None and self._connection is not None:
             head = self._connection.head(max(seconds, 0))
-            self.response = _response(head, self) if head else None
+            if head:
+                asking.current().status = head.status
+                self.response = _response(head, self)
         return self.response
 
     def read(self, seconds: float) -> bytes | None:
@@ -102,8 +104,9 @@ class Transport(httpx2.BaseTransport):
     """Sends the SDK's requests over connections of our own, of which it keeps the idle ones."""
 
     def __init__(self, settings: Settings) -> None:
-        """Take the timeouts; nothing is connected yet."""
-        self._settings = settings
+        """Take the timeouts and the proxy; nothing is connected yet."""
+        self._connect_seconds = settings.connect_timeout_seconds
+        self._proxy = Proxy(settings.https_proxy, settings.no_proxy)
         self._tls = ssl.create_default_context()
         self._idle: deque[tuple[Origin, Connection]] = deque()
         self._lock = Lock()
@@ -111,42 +114,39 @@ class Transport(httpx2.BaseTransport):
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send the request and return its response, with our `Body` as the extension `body`.
 
+        When the headers are not here within the request's read timeout, a 200 is returned on trust: the client's own
+        headers must go out now, and `Body.read` goes on waiting for the provider's.
+
         An idle connection may have died unnoticed. When it turns out so at once, nothing was answered over it, and the
         request goes out once more over a new one; later, the provider may have begun to work, and to bill.
         """
         url, started = request.url, monotonic()
-        origin = (url.scheme, url.host, url.port or (443 if url.scheme == "https" else 80))
+        deadline = started + request.extensions["timeout"]["read"]
+        origin = Origin(url.scheme, url.host, url.port or (443 if url.scheme == "https" else 80))
         idle = self._take(origin)
         if idle is not None:
             try:
-                return self._exchange(origin, idle, request, started)
+                return self._exchange(origin, idle, request, deadline)
             except Failure as failure:
                 if idle.heard or failure.code != "up_reset" or monotonic() - started > STALE_SECONDS:
                     raise
-        return self._exchange(origin, self._connect(origin), request, started)
+        return self._exchange(origin, None, request, deadline)
 
     def _exchange(
-        self, origin: Origin, connection: Connection, request: httpx2.Request, started: float
+        self, origin: Origin, connection: Connection | None, request: httpx2.Request, deadline: float
     ) -> httpx2.Response:
-        """Send, and return the response once its headers are here.
-
-        When they are not by `commit_seconds` after the start, a 200 is returned on trust: the client's own headers must
-        go out now, and `Body.read` goes on waiting for the provider's.
-        """
+        """Send over a connection, or a new one, and return the response."""
+        asked = asking.current()
+        asked.attempts += 1
+        connection = connection or Connection(dial(origin, self._tls, self._proxy, self._connect_seconds))
         body = Body(self, origin, connection)
-        seconds = min(self._settings.commit_seconds, self._settings.first_event_timeout_seconds)
         try:
-            connection.send(_bytes(request), seconds)
-            response = body.head(started + seconds - monotonic())
+            connection.send(_bytes(request), deadline - monotonic())
+            response = body.head(deadline - monotonic())
         except BaseException:
             body.close()
             raise
         return response or httpx2.Response(200, stream=body, extensions={"body": body})
-
-    def _connect(self, origin: Origin) -> Connection:
-        scheme, host, port = origin
-        tls = self._tls if scheme == "https" else None
-        return connect(host, port, tls=tls, seconds=self._settings.connect_timeout_seconds)
 
     def _take(self, origin: Origin) -> Connection | None:
         """Return the idle connection to an origin that was used last, unless it has ended."""

@@ -14,6 +14,8 @@ class Wire(Protocol):
     if its protocol can, and lets it pass if not.
     """
 
+    MODE: str
+    """Its name in the record of a chat."""
     HEADERS: dict[str, str]
 
     def frames(self, answer: Answer, /) -> Iterator[bytes]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from app.answer import Answer, Text
 
+MODE = "text"
 HEADERS = {"Content-Type": "text/plain; charset=utf-8"}
 
 

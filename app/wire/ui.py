@@ -10,6 +10,7 @@ import msgspec
 
 from app.answer import Answer, Failure, Finish, Piece, Reasoning, Silence, Text
 
+MODE = "sse"
 HEADERS = {"Content-Type": "text/event-stream", "x-vercel-ai-ui-message-stream": "v1"}
 
 _encode = msgspec.json.encode

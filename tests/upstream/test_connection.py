@@ -1,20 +1,15 @@
 """One connection, against a provider that sends exactly these bytes."""
 
 import socket
-import ssl
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import Event, Thread
+from threading import Event
 from time import monotonic
-from typing import Any
 
 import pytest
 
 from app.answer import Failure
-from app.upstream.connection import Connection, connect
-from tests.processes import ROOT
+from app.upstream.connection import Connection
 
 from .server import EVENTS, LAST, Peer, Server, answering, chunked, holding, whole
 
@@ -28,7 +23,7 @@ BRIEFLY = 0.05
 @contextmanager
 def asked(server: Server, request: bytes = REQUEST) -> Iterator[Connection]:
     """Connect and send a request."""
-    connection = connect("127.0.0.1", server.port, tls=None, seconds=SOON)
+    connection = Connection(socket.create_connection(("127.0.0.1", server.port), SOON))
     try:
         connection.send(request, SOON)
         yield connection
@@ -254,7 +249,7 @@ def test_bytes_that_are_no_body_do_not_prolong_the_time(server: Server) -> None:
 
 def test_a_request_that_nobody_takes_in_time_is_a_failure(server: Server) -> None:
     server.play(lambda peer: peer.stop_reading(SOON))
-    connection = connect("127.0.0.1", server.port, tls=None, seconds=SOON)
+    connection = Connection(socket.create_connection(("127.0.0.1", server.port), SOON))
     assert broken(lambda: connection.send(b"x" * 64 * 1024 * 1024, 0.2)) in {"up_timeout", "up_reset"}
     connection.close()
     server.peers[0].stop()
@@ -359,132 +354,3 @@ def wait_until(look: Callable[[], bool]) -> None:
     deadline = monotonic() + SOON
     while not look():
         assert monotonic() < deadline
-
-
-# Connecting.
-
-
-def test_a_refused_connection_is_a_failure() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    assert broken(lambda: connect("127.0.0.1", port, tls=None, seconds=SOON)) == "up_connect"
-
-
-@pytest.mark.parametrize("host", ["sluice-test.invalid", "", "a..b", "a" * 70 + ".invalid", "a b", "0.0.0.0.0"])
-def test_a_name_that_is_not_found_is_a_failure(host: str) -> None:
-    assert broken(lambda: connect(host, 80, tls=None, seconds=SOON)) in {"up_dns", "up_connect"}
-
-
-def test_a_provider_that_takes_no_connection_is_given_up_in_time() -> None:
-    with full_listener() as port:
-        started = monotonic()
-        assert broken(lambda: connect("127.0.0.1", port, tls=None, seconds=0.2)) == "up_timeout"
-        assert monotonic() - started < SOON
-
-
-def test_all_addresses_of_a_name_share_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    look_up = socket.getaddrinfo
-
-    def many(host: str, *rest: Any, **more: Any) -> list[Any]:  # noqa: ANN401 - as the original
-        found: list[Any] = look_up("127.0.0.1" if host == "many.test" else host, *rest, **more)
-        return found * (20 if host == "many.test" else 1)
-
-    monkeypatch.setattr(socket, "getaddrinfo", many)
-    with full_listener() as port:
-        started = monotonic()
-        assert broken(lambda: connect("many.test", port, tls=None, seconds=0.3)) == "up_timeout"
-        assert monotonic() - started < 3
-
-
-@contextmanager
-def full_listener() -> Iterator[int]:
-    """Listen on a port whose queue of connections is full, so that the next one is left without an answer."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        waiting = [socket.socket() for _ in range(4)]
-        for sock in waiting:
-            sock.settimeout(0)
-            sock.connect_ex(listener.getsockname())
-        try:
-            yield listener.getsockname()[1]
-        finally:
-            for sock in waiting:
-                sock.close()
-
-
-# TLS.
-
-
-def test_tls_to_a_plain_socket_is_a_failure(server: Server) -> None:
-    def script(peer: Peer) -> None:
-        peer.first()
-        peer.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-
-    server.play(script)
-    tls = ssl.create_default_context()
-    assert broken(lambda: connect("127.0.0.1", server.port, tls=tls, seconds=SOON)) == "up_tls"
-
-
-def test_a_handshake_that_is_cut_is_a_failure(server: Server) -> None:
-    def script(peer: Peer) -> None:
-        peer.first()
-        peer.reset()
-
-    server.play(script)
-    tls = ssl.create_default_context()
-    assert broken(lambda: connect("127.0.0.1", server.port, tls=tls, seconds=SOON)) in {"up_tls", "up_connect"}
-
-
-def test_a_handshake_that_never_ends_is_given_up_in_time(server: Server) -> None:
-    server.play(lambda peer: peer.wait())
-    tls = ssl.create_default_context()
-    started = monotonic()
-    assert broken(lambda: connect("127.0.0.1", server.port, tls=tls, seconds=0.3)) == "up_timeout"
-    assert monotonic() - started < SOON
-    assert server.closed[0].wait(SOON)
-
-
-def test_a_handshake_byte_by_byte_does_not_prolong_the_time(server: Server) -> None:
-    stop = Event()
-
-    def script(peer: Peer) -> None:
-        record = b"\x16\x03\x03\x40\x00\x02\x00\x3f\xfc"
-        while not stop.wait(0.02):
-            peer.send(record[:1] or b"\0")
-            record = record[1:]
-
-    server.play(script)
-    tls = ssl.create_default_context()
-    result: list[str] = []
-    thread = Thread(
-        target=lambda: result.append(broken(lambda: connect("127.0.0.1", server.port, tls=tls, seconds=0.5)))
-    )
-    thread.start()
-    thread.join(SOON)
-    stop.set()
-    late = thread.is_alive()
-    thread.join(SOON)
-    assert not late
-    assert result == ["up_timeout"]
-
-
-SLOW_NAME = """
-from gevent import monkey; monkey.patch_all()
-import socket, time
-from app.answer import Failure
-from app.upstream.connection import connect
-socket.getaddrinfo = lambda *_, **__: time.sleep(30)
-started = time.monotonic()
-try:
-    connect("slow.test", 80, tls=None, seconds=0.3)
-except Failure as failure:
-    print(failure.code, time.monotonic() - started < 15)
-"""
-
-
-def test_a_name_that_is_looked_up_for_too_long_is_given_up_in_time() -> None:
-    """Only where gevent waits can a look-up be left; the service is one such place."""
-    command = [sys.executable, "-c", SLOW_NAME]
-    said = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=60).stdout
-    assert said in {"up_dns True\n", "up_timeout True\n"}

@@ -22,8 +22,8 @@ from .server import EVENTS, LAST, Peer, Script, Server, answering, chunked, hold
 pytestmark = pytest.mark.usefixtures("_no_leak")
 
 SOON = 5.0
-SETTINGS = Settings(connect_timeout_seconds=SOON, commit_seconds=SOON, first_event_timeout_seconds=SOON)
-HASTY = Settings(connect_timeout_seconds=SOON, commit_seconds=0.1, first_event_timeout_seconds=SOON)
+HASTILY = 0.1
+SETTINGS = Settings(connect_timeout_seconds=SOON)
 
 
 @pytest.fixture
@@ -41,9 +41,19 @@ def closing(settings: Settings) -> Iterator[Transport]:
         made.close()
 
 
-def post(transport: Transport, server: Server, content: bytes = b"{}", **headers: str) -> httpx2.Response:
+def post(
+    transport: Transport, server: Server, content: bytes = b"{}", seconds: float = SOON, **headers: str
+) -> httpx2.Response:
+    """Send a request whose response's headers are waited for so long."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return transport.handle_request(httpx2.Request("POST", server.url, content=content, headers=named))
+    return transport.handle_request(request_to(server.url, content, named, seconds))
+
+
+def request_to(
+    url: str, content: bytes = b"{}", headers: dict[str, str] | None = None, seconds: float = SOON
+) -> httpx2.Request:
+    patience = {"timeout": {"read": seconds}}
+    return httpx2.Request("POST", url, content=content, headers=headers, extensions=patience)
 
 
 def body_of(response: httpx2.Response) -> Body:
@@ -106,7 +116,7 @@ def test_a_request_is_written_with_the_headers_that_may_leave_and_no_other(
         "X-Forwarded-For": "10.0.0.1",
         "Host": "evil.test",
     }
-    request = httpx2.Request("POST", f"{server.url}/chat?v=1&x=%20", content=b'{"a":1}', headers=wanted | foreign)
+    request = request_to(f"{server.url}/chat?v=1&x=%20", b'{"a":1}', wanted | foreign)
     read(transport.handle_request(request))
     head, _, content = server.requests()[0].partition(b"\r\n\r\n")
     line, *lines = head.decode().split("\r\n")
@@ -242,8 +252,8 @@ def test_when_the_headers_are_late_a_200_goes_out_and_the_body_comes_when_it_com
         peer.wait()
 
     server.play(script)
-    with closing(HASTY) as transport:
-        response = post(transport, server)
+    with closing(SETTINGS) as transport:
+        response = post(transport, server, seconds=HASTILY)
         body = body_of(response)
         assert response.status_code == 200
         assert body.response is None
@@ -264,8 +274,8 @@ def test_a_refusal_whose_headers_are_late_is_raised_with_its_body(server: Server
         peer.wait()
 
     server.play(script)
-    with closing(HASTY) as transport:
-        body = body_of(post(transport, server))
+    with closing(SETTINGS) as transport:
+        body = body_of(post(transport, server, seconds=HASTILY))
         go_on.set()
         with pytest.raises(Refusal) as refusal:
             body.read(SOON)
@@ -293,8 +303,8 @@ def test_what_fails_after_a_provisional_200_fails_in_the_body(server: Server, se
         peer.send(sent)
 
     server.play(script)
-    with closing(HASTY) as transport:
-        body = body_of(post(transport, server))
+    with closing(SETTINGS) as transport:
+        body = body_of(post(transport, server, seconds=HASTILY))
         go_on.set()
         assert broken(lambda: body.read(SOON)) == code
         body.close()
@@ -303,8 +313,8 @@ def test_what_fails_after_a_provisional_200_fails_in_the_body(server: Server, se
 
 def test_closing_before_the_headers_closes_the_connection(server: Server) -> None:
     server.play(holding())
-    with closing(HASTY) as transport:
-        body = body_of(post(transport, server))
+    with closing(SETTINGS) as transport:
+        body = body_of(post(transport, server, seconds=HASTILY))
         body.close()
         assert server.closed[0].wait(SOON)
         assert body.read(SOON) == b""
@@ -343,7 +353,7 @@ def test_a_fresh_connection_that_fails_is_not_tried_again(
 
 def test_a_provider_that_cannot_be_reached_is_a_failure(transport: Transport) -> None:
     for url, code in (("http://127.0.0.1:1/", "up_connect"), ("http://sluice-test.invalid/", "up_dns")):
-        request = httpx2.Request("POST", url, content=b"{}")
+        request = request_to(url)
         assert broken(lambda request=request: transport.handle_request(request)) == code  # type: ignore[misc]
 
 
@@ -495,8 +505,8 @@ def test_answers_at_the_same_time_have_connections_of_their_own(server: Server) 
         peer.wait()
 
     server.play(script, script, script)
-    with closing(HASTY) as hasty:
-        answers = [post(hasty, server, b"%d" % number) for number in range(3)]
+    with closing(SETTINGS) as hasty:
+        answers = [post(hasty, server, b"%d" % number, seconds=HASTILY) for number in range(3)]
         assert [read(answer) for answer in answers] == [b"0", b"1", b"2"]
     assert len(server.peers) == 3
 
@@ -534,7 +544,7 @@ def test_a_certificate_for_another_name_is_refused(
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate / "authority.pem"))
     secured.play(holding())
     with closing(SETTINGS) as transport:
-        request = httpx2.Request("POST", secured.url.replace("127.0.0.1", "localhost"), content=b"{}")
+        request = request_to(secured.url.replace("127.0.0.1", "localhost"))
         assert broken(lambda: transport.handle_request(request)) == "up_tls"
     assert secured.requests() == []
 
@@ -584,10 +594,10 @@ def test_no_descriptor_is_left_open_by_any_way_to_end(server: Server) -> None:
         lambda peer: peer.reset(),
     ]
     server.play(*ends)
-    with closing(HASTY) as transport:
+    with closing(SETTINGS) as transport:
         for _ in ends:
             try:
-                response = post(transport, server)
+                response = post(transport, server, seconds=HASTILY)
                 if response.is_success:
                     body_of(response).read(0.05)
                     body_of(response).close()

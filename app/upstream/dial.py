@@ -1,0 +1,194 @@
+"""A new connection to a provider: name look-up, proxy, TCP and TLS, all before one deadline."""
+
+import errno
+import ipaddress
+import os
+import select
+import socket
+import ssl
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from queue import Empty, SimpleQueue
+from threading import Thread
+from time import monotonic
+from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit
+from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # typeshed leaves it out
+
+from app.answer import Failure, Gone
+from app.upstream.asking import patiently
+
+_MAX_REPLY_BYTES = 16 * 1024
+
+Address = tuple[socket.AddressFamily, Any]
+
+
+class Origin(NamedTuple):
+    """Where requests go: connections to one origin may be exchanged for each other."""
+
+    scheme: str
+    host: str
+    port: int
+
+
+class Proxy(NamedTuple):
+    """The way out of a network that lets nobody out directly: an HTTP proxy, asked by CONNECT."""
+
+    url: str
+    exceptions: str
+    """Hosts that are reached directly, in the syntax of `NO_PROXY`."""
+
+    def serves(self, origin: Origin) -> bool:
+        """Tell whether an origin is reached over the proxy: only `https`, through which it sees nothing."""
+        asked = f"{origin.host}:{origin.port}"
+        direct = proxy_bypass_environment(asked, {"no": self.exceptions})
+        return bool(self.url) and origin.scheme == "https" and not direct
+
+
+def dial(origin: Origin, tls: ssl.SSLContext, proxy: Proxy, seconds: float) -> socket.socket:
+    """Connect to an origin within so many seconds. Raises `Failure`."""
+    deadline = monotonic() + seconds
+    try:
+        sock = _through(proxy, origin, deadline) if proxy.serves(origin) else _reach(origin.host, origin.port, deadline)
+        return _secured(sock, origin.host, tls, deadline) if origin.scheme == "https" else sock
+    except Gone:
+        raise
+    except ssl.SSLError as error:
+        raise Failure(500, "up_tls", "The provider's certificate could not be verified.") from error
+    except (socket.gaierror, ValueError) as error:  # a name that cannot be one is a ValueError
+        raise Failure(500, "up_dns", "The provider's host name could not be found.") from error
+    except TimeoutError as error:
+        raise Failure(500, "up_timeout", "The provider could not be reached in time.") from error
+    except (OSError, OverflowError) as error:  # a port that cannot be one is an OverflowError
+        raise Failure(500, "up_connect", "The provider could not be reached.") from error
+
+
+def _reach(host: str, port: int, deadline: float) -> socket.socket:
+    """Connect to the first address of a host that answers; each has its share of the time that is left."""
+    addresses = _addresses(host, port, deadline)
+    errors: list[OSError] = []
+    for number, address in enumerate(addresses):
+        share = (deadline - monotonic()) / (len(addresses) - number)
+        try:
+            return _connected(address, monotonic() + share)
+        except Gone:
+            raise
+        except OSError as error:
+            errors.append(error)
+    raise errors[0]
+
+
+def _connected(address: Address, deadline: float) -> socket.socket:
+    family, where = address
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    with _closed_on_failure(sock):
+        sock.settimeout(0)
+        code = sock.connect_ex(where)
+        if code == errno.EINPROGRESS:
+            patiently(lambda seconds: _await_writable(sock, seconds), deadline)
+            code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            raise OSError(code, os.strerror(code))
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
+
+
+@contextmanager
+def _closed_on_failure(sock: socket.socket) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        sock.close()
+        raise
+
+
+def _await_writable(sock: socket.socket, seconds: float) -> None:
+    waiting = select.poll()
+    waiting.register(sock, select.POLLOUT)
+    if not waiting.poll(seconds * 1000):
+        raise TimeoutError
+
+
+def _addresses(host: str, port: int, deadline: float) -> list[Address]:
+    """Return the addresses of a host; a name is looked up in a thread, because the resolver knows no deadline."""
+    try:
+        version = ipaddress.ip_address(host).version
+    except ValueError:
+        return _look_up(host, port, deadline)
+    return [(socket.AF_INET if version == 4 else socket.AF_INET6, (host, port))]  # noqa: PLR2004
+
+
+def _look_up(host: str, port: int, deadline: float) -> list[Address]:
+    found: SimpleQueue[list[Address] | Exception] = SimpleQueue()
+
+    def resolve() -> None:
+        try:
+            answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            found.put([(family, where) for family, _, _, _, where in answers])
+        except (OSError, UnicodeError) as error:
+            found.put(error)
+
+    def wait(seconds: float) -> list[Address] | Exception:
+        try:
+            return found.get(timeout=seconds)
+        except Empty as error:
+            raise TimeoutError from error
+
+    Thread(target=resolve, daemon=True).start()
+    result = patiently(wait, deadline)
+    if isinstance(result, Exception):
+        raise result
+    return result
+
+
+def _through(proxy: Proxy, origin: Origin, deadline: float) -> socket.socket:
+    """Have the proxy connect to the origin (RFC 9110, section 9.3.6); it looks the name up, too."""
+    url = urlsplit(proxy.url)
+    sock = _reach(url.hostname or "", url.port or 80, deadline)
+    with _closed_on_failure(sock):
+        target = f"[{origin.host}]:{origin.port}" if ":" in origin.host else f"{origin.host}:{origin.port}"
+        lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}", *_proxy_authorization(url.username, url.password)]
+        sock.settimeout(max(deadline - monotonic(), 0.001))
+        sock.sendall("\r\n".join([*lines, "", ""]).encode())
+        reply = _reply(sock, deadline)
+        if reply.split(b" ")[1:2] != [b"200"]:
+            raise OSError(f"the proxy answered {reply[:100]!r}")
+    return sock
+
+
+def _proxy_authorization(user: str | None, password: str | None) -> list[str]:
+    if user is None:
+        return []
+    credentials = f"{unquote(user)}:{unquote(password or '')}".encode()
+    return [f"Proxy-Authorization: Basic {b64encode(credentials).decode()}"]
+
+
+def _reply(sock: socket.socket, deadline: float) -> bytes:
+    """Read the proxy's answer up to its blank line, behind which TLS, and so nobody, speaks before us."""
+
+    def receive(seconds: float) -> bytes:
+        sock.settimeout(seconds)
+        return sock.recv(_MAX_REPLY_BYTES)
+
+    reply = b""
+    while b"\r\n\r\n" not in reply:
+        data = patiently(receive, deadline)
+        if not data or len(reply) > _MAX_REPLY_BYTES:
+            raise OSError("the proxy's answer is not HTTP")
+        reply += data
+    return reply
+
+
+def _secured(sock: socket.socket, host: str, tls: ssl.SSLContext, deadline: float) -> ssl.SSLSocket:
+    """Shake hands, verify the certificate and its name."""
+    with _closed_on_failure(sock):
+        secured = tls.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+
+    def shake(seconds: float) -> None:
+        secured.settimeout(max(seconds, 0.001))
+        secured.do_handshake()
+
+    with _closed_on_failure(secured):
+        patiently(shake, deadline)
+    return secured

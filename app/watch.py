@@ -1,0 +1,138 @@
+"""The watch on the reader: a chat learns, whatever it waits for, that its client has left or its process must end."""
+
+import errno
+import select
+import socket
+import struct
+from typing import Any
+
+import gevent
+from gevent.monkey import get_original, is_module_patched
+
+from app.answer import Failure, Gone
+
+_READ = 1
+"""libev's flag for "readable", which an epoll is when something happened to what it watches."""
+
+_BEFORE_OTHERS = 2
+"""libev's highest priority: a write to a client who is known to be gone would be an error in the server's log."""
+
+_AT_ONCE = 10
+"""How many departures are dealt with before others get their turn; thousands may leave in one moment."""
+
+_CAN_SEE = hasattr(select, "POLLRDHUP")
+_CAN_THROW = is_module_patched("socket") and hasattr(select, "EPOLLRDHUP")
+
+
+class Departures:
+    """What throws into greenlets: one epoll for all clients of the process, in gevent's loop.
+
+    Clients' sockets are watched for their far end's close alone (RDHUP), not for reading: bytes of a pipelined request
+    would wake that for ever, and belong to the server's parser.
+    """
+
+    def __init__(self) -> None:
+        """Watch nobody; the epoll is made with the first client, and so after the server's fork."""
+        self._epoll: Any = None
+        self._watches: dict[int, Watch] = {}
+
+    def add(self, fd: int, watch: "Watch") -> None:
+        """Tell `watch` when the client behind a descriptor leaves."""
+        if self._epoll is None:
+            self._epoll = get_original("select", "epoll")()
+            self._watcher = gevent.get_hub().loop.io(self._epoll.fileno(), _READ, ref=False, priority=_BEFORE_OTHERS)
+            self._watcher.start(self._look)
+        self._watches[fd] = watch
+        self._epoll.register(fd, select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR)
+
+    def remove(self, fd: int) -> None:
+        """Forget a client."""
+        del self._watches[fd]
+        self._epoll.unregister(fd)
+
+    def _look(self) -> None:
+        for fd, _ in self._epoll.poll(0, _AT_ONCE):
+            if fd in self._watches:  # the departure before this one may have ended it
+                self._watches[fd].tell_departure()
+
+
+class Watch:
+    """The watch on one chat's client.
+
+    Where gevent serves, a departure is thrown into the request's greenlet wherever it waits; where threads do, a thread
+    that waits for the provider looks every now and then; anywhere else, a failed write tells. A half-closed client
+    counts as gone, as it does for nginx. One who takes nothing of what was sent for so long is cut by the kernel, and
+    has then left like any other.
+    """
+
+    def __init__(self, environ: dict[str, Any], departures: Departures, write_seconds: float) -> None:
+        """Look at the request; nothing is watched yet."""
+        self._socket: Any = environ.get("gunicorn.socket")
+        self._is_http_1_0 = environ.get("SERVER_PROTOCOL") == "HTTP/1.0"
+        self._departures = departures
+        self._write_milliseconds = int(write_seconds * 1000)
+        self._greenlet: Any = None
+        self._fd = -1
+        self.writing = False
+
+    @property
+    def look(self) -> Any:  # noqa: ANN401 - a method, or nothing
+        """Raises `Gone` if the client has left; None where that is thrown."""
+        return self._look if self._socket is not None and _CAN_SEE and not _CAN_THROW else None
+
+    def start(self) -> None:
+        """Begin to watch, from the greenlet that is to be thrown into."""
+        if self._socket is None:
+            return
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self._write_milliseconds)
+        if _CAN_THROW:
+            self._greenlet = gevent.getcurrent()
+            self._fd = self._socket.fileno()
+            self._departures.add(self._fd, self)
+
+    def stop(self) -> None:
+        """Watch no longer; may be called twice."""
+        if self._greenlet is not None:
+            self._greenlet = None
+            self._departures.remove(self._fd)
+
+    def interrupt(self) -> None:
+        """End the chat because the process must."""
+        gevent.get_hub().loop.run_callback(self._interrupt)
+
+    def _interrupt(self) -> None:
+        """Say so where the chat waits for its provider; where it writes, its connection can only be cut."""
+        message = "The service is restarting, so the answer could not be finished. Please try again."
+        failure = Failure(503, "draining", message, {"Retry-After": "5"})
+        if self.writing:
+            self.reset()
+            self._throw(Gone("draining"))
+        else:
+            self._throw(failure)
+
+    def reset(self) -> None:
+        """Make the connection end in a TCP reset where there is no last chunk to leave out, so that a cut shows."""
+        if self._is_http_1_0 and self._socket is not None:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    def tell_departure(self) -> None:
+        """Throw, from the event loop."""
+        self._throw(self._departure())
+
+    def _throw(self, reason: Exception) -> None:
+        """Throw, from the event loop, and only while the chat is still the greenlet's."""
+        if (greenlet := self._greenlet) is not None:
+            self.stop()
+            greenlet.throw(reason)
+
+    def _look(self) -> None:
+        poll = select.poll()
+        poll.register(self._socket, select.POLLRDHUP)
+        if poll.poll(0):
+            raise self._departure()
+
+    def _departure(self) -> Gone:
+        """Tell one who hung up from one who stopped reading."""
+        error = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        return Gone("client_stalled") if error == errno.ETIMEDOUT else Gone()
