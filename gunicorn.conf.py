@@ -7,17 +7,20 @@ from gevent import monkey
 
 monkey.patch_all()
 
+import errno  # noqa: E402
 import json  # noqa: E402
 import os  # noqa: E402
+import resource  # noqa: E402
 import sys  # noqa: E402
 import uuid  # noqa: E402
 from collections.abc import Callable, Iterator  # noqa: E402
-from contextlib import AbstractContextManager, contextmanager  # noqa: E402
+from contextlib import AbstractContextManager, contextmanager, suppress  # noqa: E402
 from typing import Any  # noqa: E402
 
 import gevent  # noqa: E402
 from gevent.local import local  # noqa: E402
 from gunicorn import util  # noqa: E402
+from gunicorn.http.errors import ParseException  # noqa: E402
 from gunicorn.workers.ggevent import GeventWorker  # noqa: E402
 
 
@@ -31,6 +34,14 @@ def _number(variable: str, default: int) -> float:
         sys.exit(f"Sluice cannot start: {variable} must be a number above 0, not {value!r}.")
     return number
 
+
+def _raise_descriptor_limit() -> None:
+    """Open as many descriptors as the system allows: a chat takes two, and many systems begin with 1,024 in all."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+_raise_descriptor_limit()
 
 HEADER_SECONDS = _number("HEADER_TIMEOUT_SECONDS", 10)
 MAX_UNREAD_BYTES = 256 * 1024
@@ -71,16 +82,24 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
 
         gunicorn would take the rest of a refused body, however long, for as long as the connection may be idle.
         """
-        super().handle_request(listener_name, req, sock, addr)
-        unread = b"."
-        with gevent.Timeout(UNREAD_SECONDS, exception=False):
-            unread = req.body.read(MAX_UNREAD_BYTES)[MAX_UNREAD_BYTES - 1 :]
-        if unread:
+        try:
+            super().handle_request(listener_name, req, sock, addr)
+        except TimeoutError as error:  # the kernel's for one who stopped reading; gunicorn's log knows only resets
+            raise ConnectionResetError(errno.ECONNRESET, "the client stopped reading") from error
+        if not _is_read(req.body):
             raise StopIteration
         return True
 
 
 worker_class = Worker
+
+
+def _is_read(body: Any) -> bool:  # noqa: ANN401
+    """Tell whether a little reading brings the end of a request's body."""
+    unread = MAX_UNREAD_BYTES
+    with gevent.Timeout(UNREAD_SECONDS, exception=False), suppress(ParseException):  # a chunk that is none
+        unread = len(body.read(MAX_UNREAD_BYTES))
+    return unread < MAX_UNREAD_BYTES
 
 
 @contextmanager

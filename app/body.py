@@ -1,5 +1,6 @@
 """The request's body -> JSON, read by us: whatever its content type says, within a size and a time."""
 
+import gc
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,10 @@ from gunicorn.http.errors import NoMoreData, ParseException
 
 from app.answer import Failure
 from app.config import Settings
+
+MAX_VALUES = 500_000
+"""About how many values a body may hold, counted by its brackets and commas, those in texts included: parsing more
+would keep the event loop for longer than a tenth of a second, and no model takes so long a text."""
 
 
 def read_json(request: Request, settings: Settings) -> dict[str, Any]:
@@ -61,14 +66,27 @@ def _deadline(seconds: float) -> Iterator[None]:
 
 
 def _parse(body: bytes) -> Any:  # noqa: ANN401 - JSON is anything
+    if sum(map(body.count, (b"[", b"{", b","))) > MAX_VALUES:
+        raise _invalid("it holds too many values")
     try:
-        return json.loads(body.decode(), object_pairs_hook=_object, parse_constant=_refuse_constant)
+        with _collector_paused():
+            return json.loads(body.decode(), object_pairs_hook=_object, parse_constant=_refuse_constant)
     except RecursionError as error:
         raise _invalid("it is nested too deeply") from error
     except UnicodeDecodeError as error:
         raise _invalid("it is not in UTF-8") from error
     except ValueError as error:
         raise _invalid(str(error).partition(":")[0]) from error
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Keep the garbage collector from looking through a large body's objects again and again while they are made."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

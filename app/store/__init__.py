@@ -6,8 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-import gevent
 from gevent.monkey import is_module_patched
+from gevent.threadpool import ThreadPool
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 BUSY_SECONDS = 1
 """How long a locked SQLite database is waited for."""
+MAX_THREADS = 4
+"""How many calls SQLite may work on at once."""
 
 
 class Store:
@@ -36,13 +38,16 @@ class Store:
             self._url = make_url(url)
             self._is_sqlite = self._url.get_backend_name() == "sqlite"
             self._engine = (
-                _sqlite_engine(self._url) if self._is_sqlite else create_engine(self._url, pool_pre_ping=True)
+                _sqlite_engine(self._url)
+                if self._is_sqlite
+                else create_engine(self._url, pool_pre_ping=True, hide_parameters=True)
             )
         except ArgumentError as error:
             raise SettingError("DATABASE_URL is not the URL of a database.") from error
         except ModuleNotFoundError as error:
             raise SettingError(f"DATABASE_URL needs the driver {error.name}, which is not installed.") from error
         self._migrated = not self._is_sqlite
+        self._pool: Any = None
 
     def prepare(self) -> None:
         """Make an SQLite database; any other is made by the release that comes before the start."""
@@ -83,10 +88,16 @@ class Store:
         migrate(self._engine)
         self._migrated = True
 
+    def _threads(self) -> Any:  # noqa: ANN401 - gevent has no types
+        """Return threads of our own, made when first needed: those of gevent's loop may all wait for slow names."""
+        if self._pool is None:
+            self._pool = ThreadPool(MAX_THREADS)
+        return self._pool
+
     def _off_loop(self, work: Callable[[], T]) -> T:
         """Run SQLite's calls, which block, beside gevent's loop; a driver with a socket of its own cooperates."""
         off = self._is_sqlite and is_module_patched("socket")
-        result, error = gevent.get_hub().threadpool.apply(_outcome, (work,)) if off else _outcome(work)
+        result, error = self._threads().apply(_outcome, (work,)) if off else _outcome(work)
         if error is not None:
             message = "The profiles cannot be read at the moment. Please try again in a few seconds."
             raise Failure(503, "db_unavailable", message, {"Retry-After": "5"}) from error
@@ -101,9 +112,14 @@ def _outcome(work: Callable[[], Any]) -> tuple[Any, Exception | None]:
         return None, error
 
 
+def _engine(url: URL, **options: Any) -> Engine:  # noqa: ANN401 - SQLAlchemy's own
+    """Make an engine whose errors do not show the values of a statement."""
+    return create_engine(url, hide_parameters=True, **options)
+
+
 def _sqlite_engine(url: URL) -> Engine:
     """Make an engine whose connections serve one call each, since the calls come from several threads."""
-    engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": BUSY_SECONDS})
+    engine = _engine(url, poolclass=NullPool, connect_args={"timeout": BUSY_SECONDS})
 
     @event.listens_for(engine, "connect")
     def prepare(connection, _record) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001 - DBAPI objects
