@@ -31,7 +31,7 @@ def blueprint(provider: Provider, settings: Settings, store: Store, upstream: Up
             profile = Profile(user, store.settings(user), settings.provider_environment)
             _require_key(provider, profile)
             watch.start()
-            record.asking.look = watch.look
+            record.asking.wait = watch.wait
             asking.begin(record.asking)
             answer = provider.ask(asked, profile, upstream)
             resources.callback(answer.close)

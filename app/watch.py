@@ -4,21 +4,26 @@ import errno
 import select
 import socket
 import struct
+from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 import gevent
 from gevent.monkey import get_original, is_module_patched
 
 from app.answer import Failure, Gone
+from app.upstream.asking import Wait, wait_alone
 
-_READ = 1
-"""libev's flag for "readable", which an epoll is when something happened to what it watches."""
+_READ, _WRITE = 1, 2
+"""libev's flags for what a descriptor is ready for; an epoll is readable when something happened to what it watches."""
 
 _BEFORE_OTHERS = 2
 """libev's highest priority: a write to a client who is known to be gone would be an error in the server's log."""
 
 _AT_ONCE = 10
 """How many departures are dealt with before others get their turn; thousands may leave in one moment."""
+
+_NEVER = float("inf")
 
 _CAN_SEE = hasattr(select, "POLLRDHUP")
 _CAN_THROW = is_module_patched("socket") and hasattr(select, "EPOLLRDHUP")
@@ -56,13 +61,52 @@ class Departures:
                 self._watches[fd].tell_departure()
 
 
+class Alarm:
+    """A deadline in gevent's loop that costs nothing to move: its timer is only looked at again when it rings."""
+
+    def __init__(self, throw: Callable[[Exception], None]) -> None:
+        """Take what throws into the greenlet."""
+        self._throw = throw
+        self._timer: Any = None
+        self._rings_at = _NEVER
+        self._deadline = _NEVER
+
+    def set(self, deadline: float) -> None:
+        """Throw a `TimeoutError` at the deadline."""
+        self._deadline = deadline
+        if deadline < self._rings_at:
+            self._start(deadline)
+
+    def unset(self) -> None:
+        """Throw nothing."""
+        self._deadline = _NEVER
+
+    def close(self) -> None:
+        """Let go of the timer."""
+        if self._timer is not None:
+            self._timer.close()
+
+    def _start(self, at: float) -> None:
+        self.close()
+        self._rings_at = at
+        self._timer = gevent.get_hub().loop.timer(max(at - monotonic(), 0))
+        self._timer.start(self._ring)
+
+    def _ring(self) -> None:
+        self._rings_at = _NEVER
+        if monotonic() >= self._deadline:
+            self._throw(TimeoutError())
+        elif self._deadline < _NEVER:
+            self._start(self._deadline)
+
+
 class Watch:
     """The watch on one chat's client.
 
-    Where gevent serves, a departure is thrown into the request's greenlet wherever it waits; where threads do, a thread
-    that waits for the provider looks every now and then; anywhere else, a failed write tells. A half-closed client
-    counts as gone, as it does for nginx. One who takes nothing of what was sent for so long is cut by the kernel, and
-    has then left like any other.
+    Where gevent serves, a departure is thrown into the request's greenlet wherever it is; where threads do, a thread
+    that waits for its provider waits for that, too; anywhere else, a failed write tells. A half-closed client counts as
+    gone, as it does for nginx. One who takes nothing of what was sent for so long is cut by the kernel, and has then
+    left like any other.
     """
 
     def __init__(self, environ: dict[str, Any], departures: Departures, write_seconds: float) -> None:
@@ -72,13 +116,19 @@ class Watch:
         self._departures = departures
         self._write_milliseconds = int(write_seconds * 1000)
         self._greenlet: Any = None
+        self._hub: Any = None
         self._fd = -1
+        self._alarm = Alarm(self._throw)
+        self._ready: Any = None
+        self._ready_for: tuple[int, int] | None = None
         self.writing = False
 
     @property
-    def look(self) -> Any:  # noqa: ANN401 - a method, or nothing
-        """Raises `Gone` if the client has left; None where that is thrown."""
-        return self._look if self._socket is not None and _CAN_SEE and not _CAN_THROW else None
+    def wait(self) -> Wait:
+        """How the chat is to wait for its provider."""
+        if self._socket is None or not _CAN_SEE:
+            return wait_alone
+        return self._wait_in_loop if _CAN_THROW else self._wait_in_thread
 
     def start(self) -> None:
         """Begin to watch, from the greenlet that is to be thrown into."""
@@ -87,7 +137,7 @@ class Watch:
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self._write_milliseconds)
         if _CAN_THROW:
-            self._greenlet = gevent.getcurrent()
+            self._greenlet, self._hub = gevent.getcurrent(), gevent.get_hub()
             self._fd = self._socket.fileno()
             self._departures.add(self._fd, self)
 
@@ -96,6 +146,9 @@ class Watch:
         if self._greenlet is not None:
             self._greenlet = None
             self._departures.remove(self._fd)
+            self._alarm.close()
+            if self._ready is not None:
+                self._ready.close()
 
     def interrupt(self) -> None:
         """End the chat because the process must."""
@@ -123,13 +176,39 @@ class Watch:
     def _throw(self, reason: Exception) -> None:
         """Throw, from the event loop, and only while the chat is still the greenlet's."""
         if (greenlet := self._greenlet) is not None:
-            self.stop()
+            if not isinstance(reason, TimeoutError):
+                self.stop()
             greenlet.throw(reason)
 
-    def _look(self) -> None:
-        poll = select.poll()
-        poll.register(self._socket, select.POLLRDHUP)
-        if poll.poll(0):
+    def _wait_in_loop(self, sock: socket.socket | None, events: int, deadline: float) -> None:
+        """Wait in gevent's loop, in which the departure and the deadline are thrown."""
+        if sock is None:
+            gevent.sleep(deadline - monotonic())
+            raise TimeoutError
+        if self._ready_for != (wanted := (sock.fileno(), events)):
+            self._renew(*wanted)
+        self._alarm.set(deadline)
+        try:
+            self._hub.wait(self._ready)
+        finally:
+            self._alarm.unset()
+
+    def _renew(self, fd: int, events: int) -> None:
+        if self._ready is not None:
+            self._ready.close()
+        self._ready = self._hub.loop.io(fd, _READ if events == select.POLLIN else _WRITE)
+        self._ready_for = fd, events
+
+    def _wait_in_thread(self, sock: socket.socket | None, events: int, deadline: float) -> None:
+        """Wait for the provider's socket and for the departure of the client at once."""
+        ready = select.poll()
+        ready.register(self._socket, select.POLLRDHUP)
+        if sock is not None:
+            ready.register(sock, events)
+        found = ready.poll(max(deadline - monotonic(), 0) * 1000)
+        if not found:
+            raise TimeoutError
+        if any(fd == self._socket.fileno() for fd, _ in found):
             raise self._departure()
 
     def _departure(self) -> Gone:

@@ -1,24 +1,40 @@
-"""One chat's asking, as it goes on: what it took, and whether anybody still waits for the answer.
+"""One chat's asking, as it goes on: what it took, and how it waits.
 
 It travels beside the call, because the SDK stands between who asks and the socket.
 """
 
+import select
+import ssl
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
+from socket import socket
 from time import monotonic
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-LOOK_SECONDS = 0.5
-"""How often a thread that waits for the provider looks after its reader."""
+Wait = Callable[[socket | None, int, float], None]
+"""Waits until a socket has one of the events of `select.poll`, or for nothing but the deadline on the monotonic clock.
+
+Raises `TimeoutError` when that passes, and `Gone` if the reader leaves before.
+"""
+
+
+def wait_alone(sock: socket | None, events: int, deadline: float) -> None:
+    """Wait where nobody knows the reader: a `Wait` of the standard library's."""
+    ready = select.poll()
+    if sock is not None:
+        ready.register(sock, events)
+    if not ready.poll(max(deadline - monotonic(), 0) * 1000):
+        raise TimeoutError
 
 
 @dataclass(slots=True)
 class Asking:
     """What is known of one chat's asking so far."""
 
+    wait: Wait = wait_alone
     attempts: int = 0
     """How often the provider was asked."""
     status: int | None = None
@@ -29,8 +45,6 @@ class Asking:
     """When the first piece came, on the monotonic clock."""
     usage: dict[str, Any] | None = None
     """The provider's token count, as it came."""
-    look: Callable[[], None] | None = None
-    """Raises `Gone` if the reader has left; None where that is thrown into whatever waits."""
 
 
 _current: ContextVar[Asking] = ContextVar("asking")
@@ -46,18 +60,15 @@ def current() -> Asking:
     return _current.get(None) or Asking()
 
 
-def patiently(attempt: Callable[[float], T], deadline: float) -> T:
-    """Call `attempt` with how many seconds to wait, until it returns, looking after the reader in between.
-
-    Raises `TimeoutError` (or what non-blocking sockets raise in its place) when the deadline passes, and `Gone`.
-    """
-    look = current().look
+def patiently(do: Callable[[], T], sock: socket, deadline: float, event: int = select.POLLIN) -> T:
+    """Do what a non-blocking socket may not be ready for, as soon as it is. Raises what a `Wait` raises."""
+    wait = current().wait
     while True:
-        left = max(deadline - monotonic(), 0)
-        seconds = left if look is None else min(left, LOOK_SECONDS)
         try:
-            return attempt(seconds)
-        except TimeoutError:
-            if look is None or seconds == left:
-                raise
-            look()
+            return do()
+        except BlockingIOError:
+            wait(sock, event, deadline)
+        except ssl.SSLWantReadError:
+            wait(sock, select.POLLIN, deadline)
+        except ssl.SSLWantWriteError:
+            wait(sock, select.POLLOUT, deadline)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
-from time import monotonic, sleep
+from time import monotonic
 from typing import Any
 
 import openai
@@ -22,10 +22,6 @@ TAIL_SECONDS = 2.0
 MAX_ATTEMPTS = 2
 RETRY_SECONDS = 0.2
 """How long a failed connect is let rest before the second."""
-
-YIELD_READS = 128
-YIELD_BYTES = 256 * 1024
-"""After how much without a pause others get their turn: an answer that comes faster than it is read never waits."""
 
 
 def complete(client: openai.OpenAI, label: str, key: str, parameters: dict[str, Any], settings: Settings) -> Answer:
@@ -72,12 +68,8 @@ def _delay(failure: Failure) -> float | None:
 
 
 def _pause(seconds: float) -> None:
-    def wait(part: float) -> None:
-        sleep(part)
-        raise TimeoutError
-
     with suppress(TimeoutError):
-        asking.patiently(wait, monotonic() + seconds)
+        asking.current().wait(None, 0, monotonic() + seconds)
 
 
 class _Reads:
@@ -93,7 +85,6 @@ class _Reads:
         self._chunks = ChunkReader(label, key)
         self._ended = False
         self._asked = asking.current()
-        self._unyielded = 0
 
     def batches(self) -> Iterator[list[Piece]]:
         """Yield what each read brought: a `Silence` after `commit_seconds` and then each heartbeat without a piece."""
@@ -134,7 +125,6 @@ class _Reads:
             data = b""  # The answer had ended; only the end of the connection was rough.
         if data is None:
             return []
-        self._yield(len(data))
         events = self._events.feed(data) if data else self._whole()
         self._asked.events += len(events)
         pieces = self._chunks.read(events)
@@ -146,13 +136,6 @@ class _Reads:
     def _finish(self) -> list[Piece]:
         self._asked.usage = self._chunks.usage
         return self._chunks.finish()
-
-    def _yield(self, size: int) -> None:
-        """Let others run, after so many bytes or reads in this thread (or greenlet)."""
-        self._unyielded += size + YIELD_BYTES // YIELD_READS
-        if self._unyielded > YIELD_BYTES:
-            self._unyielded = 0
-            sleep(0)
 
     def _whole(self) -> list[bytes]:
         """Return the one event that a whole JSON answer in place of a stream is."""

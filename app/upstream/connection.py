@@ -1,5 +1,6 @@
 """One connection to a provider: its socket, the bytes of one HTTP/1.1 exchange at a time, and when to give up."""
 
+import select
 import socket
 import ssl
 from time import monotonic
@@ -7,7 +8,7 @@ from time import monotonic
 import httptools
 
 from app.answer import Failure, Gone
-from app.upstream.asking import patiently
+from app.upstream.asking import current, patiently
 
 _READ_BYTES = 64 * 1024
 _MAX_HEADER_BYTES = 100 * 1024
@@ -16,13 +17,16 @@ _MAX_HEADER_BYTES = 100 * 1024
 class Connection:
     """A socket to one origin, over which requests follow each other.
 
-    Plain blocking sockets with timeouts: under gevent the same code waits in its loop. Raises `Failure` when the
-    connection breaks or the other side does not speak HTTP.
+    The socket does not block; who asks decides how to wait for it. Raises `Failure` when the connection breaks or the
+    other side does not speak HTTP.
     """
 
     def __init__(self, sock: socket.socket) -> None:
         """Take a connected socket."""
+        sock.settimeout(0)
         self._socket = sock
+        self._pending = getattr(sock, "pending", lambda: 0)
+        self._wait = current().wait
         self.opened = monotonic()
         self.heard = False
         self._sent = False
@@ -32,12 +36,13 @@ class Connection:
         """Send a whole request, and expect its response; `heard` tells whether a byte of that came."""
         self._response = Response()
         self.heard = self._sent = False
+        self._wait = current().wait
         try:
             self._send_all(memoryview(request), monotonic() + seconds)
             self._sent = True
         except Gone:
             raise
-        except (TimeoutError, BlockingIOError, ssl.SSLWantWriteError) as error:
+        except TimeoutError as error:
             raise Failure(500, "up_timeout", "The provider did not take the request in time.") from error
         except OSError as error:
             if not self._is_answered():
@@ -65,15 +70,14 @@ class Connection:
         """Tell whether the response is over and the connection can carry another; does not wait."""
         if not self._response.complete:
             try:
-                self._receive(0)
-            except Failure:
+                self._take()
+            except (OSError, Failure):
                 return False
         return self._sent and self._response.complete and self._response.keep_alive and not self._response.body
 
     def alive(self) -> bool:
         """Tell whether an idle connection is open: one on which anything can be read has ended, or is confused."""
         try:
-            self._socket.settimeout(0)
             self._socket.recv(1)
         except (BlockingIOError, ssl.SSLWantReadError):
             return True
@@ -93,30 +97,32 @@ class Connection:
             return False
 
     def _send_all(self, rest: memoryview, deadline: float) -> None:
-        def send(seconds: float) -> int:
-            self._socket.settimeout(seconds)
-            return self._socket.send(rest)
-
         while rest:
-            rest = rest[patiently(send, deadline) :]
+            sent = patiently(lambda rest=rest: self._socket.send(rest), self._socket, deadline, select.POLLOUT)  # type: ignore[misc]
+            rest = rest[sent:]
 
     def _receive(self, deadline: float) -> bool:
-        """Read once from the socket; False when the deadline passed first."""
+        """Read once from the socket; False when the deadline passed first.
+
+        Always waits first, though often in vain: asking an empty socket would be a wasted call for each event, and
+        others get their turn while a provider sends faster than it is read.
+        """
         try:
-            data = patiently(self._receive_within, deadline)
-        except (TimeoutError, BlockingIOError, ssl.SSLWantReadError):
+            if not self._pending():
+                self._wait(self._socket, select.POLLIN, deadline)
+            patiently(self._take, self._socket, deadline)
+        except TimeoutError:
             return False
         except Gone:
             raise
         except OSError as error:
             raise Failure(500, "up_reset", "The connection to the provider was lost.") from error
-        self.heard = self.heard or bool(data)
-        self._response.feed(data)
         return True
 
-    def _receive_within(self, seconds: float) -> bytes:
-        self._socket.settimeout(seconds)
-        return self._socket.recv(_READ_BYTES)
+    def _take(self) -> None:
+        data = self._socket.recv(_READ_BYTES)
+        self.heard = self.heard or bool(data)
+        self._response.feed(data)
 
 
 class Response:

@@ -9,7 +9,6 @@ import ssl
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
-from queue import Empty, SimpleQueue
 from threading import Thread
 from time import monotonic
 from typing import Any, NamedTuple
@@ -17,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # typeshed leaves it out
 
 from app.answer import Failure, Gone
-from app.upstream.asking import patiently
+from app.upstream.asking import current, patiently
 
 _MAX_REPLY_BYTES = 16 * 1024
 
@@ -47,7 +46,7 @@ class Proxy(NamedTuple):
 
 
 def dial(origin: Origin, tls: ssl.SSLContext, proxy: Proxy, seconds: float) -> socket.socket:
-    """Connect to an origin within so many seconds. Raises `Failure`."""
+    """Connect to an origin within so many seconds; the socket does not block. Raises `Failure`."""
     deadline = monotonic() + seconds
     try:
         sock = _through(proxy, origin, deadline) if proxy.serves(origin) else _reach(origin.host, origin.port, deadline)
@@ -86,7 +85,7 @@ def _connected(address: Address, deadline: float) -> socket.socket:
         sock.settimeout(0)
         code = sock.connect_ex(where)
         if code == errno.EINPROGRESS:
-            patiently(lambda seconds: _await_writable(sock, seconds), deadline)
+            current().wait(sock, select.POLLOUT, deadline)
             code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
             raise OSError(code, os.strerror(code))
@@ -103,13 +102,6 @@ def _closed_on_failure(sock: socket.socket) -> Iterator[None]:
         raise
 
 
-def _await_writable(sock: socket.socket, seconds: float) -> None:
-    waiting = select.poll()
-    waiting.register(sock, select.POLLOUT)
-    if not waiting.poll(seconds * 1000):
-        raise TimeoutError
-
-
 def _addresses(host: str, port: int, deadline: float) -> list[Address]:
     """Return the addresses of a host; a name is looked up in a thread, because the resolver knows no deadline."""
     try:
@@ -120,26 +112,22 @@ def _addresses(host: str, port: int, deadline: float) -> list[Address]:
 
 
 def _look_up(host: str, port: int, deadline: float) -> list[Address]:
-    found: SimpleQueue[list[Address] | Exception] = SimpleQueue()
+    found: list[Any] = []
+    here, there = socket.socketpair()
 
     def resolve() -> None:
-        try:
-            answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            found.put([(family, where) for family, _, _, _, where in answers])
-        except (OSError, UnicodeError) as error:
-            found.put(error)
-
-    def wait(seconds: float) -> list[Address] | Exception:
-        try:
-            return found.get(timeout=seconds)
-        except Empty as error:
-            raise TimeoutError from error
+        with there:  # whose end is felt here, whether anybody still waits or not
+            try:
+                found.extend(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+            except (OSError, UnicodeError) as error:
+                found.append(error)
 
     Thread(target=resolve, daemon=True).start()
-    result = patiently(wait, deadline)
-    if isinstance(result, Exception):
-        raise result
-    return result
+    with here:
+        current().wait(here, select.POLLIN, deadline)
+    if isinstance(found[0], Exception):
+        raise found[0]
+    return [(family, where) for family, _, _, _, where in found]
 
 
 def _through(proxy: Proxy, origin: Origin, deadline: float) -> socket.socket:
@@ -149,8 +137,7 @@ def _through(proxy: Proxy, origin: Origin, deadline: float) -> socket.socket:
     with _closed_on_failure(sock):
         target = f"[{origin.host}]:{origin.port}" if ":" in origin.host else f"{origin.host}:{origin.port}"
         lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}", *_proxy_authorization(url.username, url.password)]
-        sock.settimeout(max(deadline - monotonic(), 0.001))
-        sock.sendall("\r\n".join([*lines, "", ""]).encode())
+        sock.sendall("\r\n".join([*lines, "", ""]).encode())  # which a new socket always has room for
         reply = _reply(sock, deadline)
         if reply.split(b" ")[1:2] != [b"200"]:
             raise OSError(f"the proxy answered {reply[:100]!r}")
@@ -166,14 +153,9 @@ def _proxy_authorization(user: str | None, password: str | None) -> list[str]:
 
 def _reply(sock: socket.socket, deadline: float) -> bytes:
     """Read the proxy's answer up to its blank line, behind which TLS, and so nobody, speaks before us."""
-
-    def receive(seconds: float) -> bytes:
-        sock.settimeout(seconds)
-        return sock.recv(_MAX_REPLY_BYTES)
-
     reply = b""
     while b"\r\n\r\n" not in reply:
-        data = patiently(receive, deadline)
+        data = patiently(lambda: sock.recv(_MAX_REPLY_BYTES), sock, deadline)
         if not data or len(reply) > _MAX_REPLY_BYTES:
             raise OSError("the proxy's answer is not HTTP")
         reply += data
@@ -184,11 +166,6 @@ def _secured(sock: socket.socket, host: str, tls: ssl.SSLContext, deadline: floa
     """Shake hands, verify the certificate and its name."""
     with _closed_on_failure(sock):
         secured = tls.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
-
-    def shake(seconds: float) -> None:
-        secured.settimeout(max(seconds, 0.001))
-        secured.do_handshake()
-
     with _closed_on_failure(secured):
-        patiently(shake, deadline)
+        patiently(secured.do_handshake, secured, deadline)
     return secured
