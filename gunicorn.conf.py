@@ -11,8 +11,8 @@ import errno  # noqa: E402
 import json  # noqa: E402
 import os  # noqa: E402
 import resource  # noqa: E402
+import secrets  # noqa: E402
 import sys  # noqa: E402
-import uuid  # noqa: E402
 from collections.abc import Callable, Iterator  # noqa: E402
 from contextlib import AbstractContextManager, contextmanager, suppress  # noqa: E402
 from typing import Any  # noqa: E402
@@ -158,7 +158,7 @@ def _write_error(sock: Any, status: int, reason: str, _message: str) -> None:  #
     """Answer what is not HTTP, or broke outside of the application, as the application answers errors."""
     message = _SENTENCES.get(status, "The request is not proper HTTP.")
     code = "internal" if status == 500 else "bad_body"  # noqa: PLR2004
-    request_id = uuid.uuid4().hex
+    request_id = secrets.token_hex(16)
     body = json.dumps({"message": message, "code": code, "requestId": request_id})
     head = [
         f"HTTP/1.1 {status} {reason}",
@@ -173,3 +173,15 @@ def _write_error(sock: Any, status: int, reason: str, _message: str) -> None:  #
 
 
 util.write_error = _write_error
+
+
+def _write(sock: Any, data: bytes, chunked: bool = False) -> None:  # noqa: ANN401, FBT001, FBT002 - gunicorn's own
+    """Send in one call, as gunicorn does in several: gevent's `sendall` asks the kernel for its buffer's size first."""
+    if chunked:
+        data = b"%X\r\n%b\r\n" % (len(data), data)
+    sent = sock.send(data)
+    if sent < len(data):
+        sock.sendall(memoryview(data)[sent:])
+
+
+util.write = _write

@@ -2,7 +2,7 @@
 
 import logging
 import re
-import uuid
+import secrets
 
 from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
@@ -28,7 +28,7 @@ def request_id() -> str:
     """Return the id of the current request: the one that a proxy in front gave it, else a new one."""
     if "request_id" not in g:
         given = request.headers.get("X-Request-ID", "")
-        g.request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        g.request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
     return str(g.request_id)
 
 

@@ -48,7 +48,7 @@ class Upstream:
         if not _is_address(base_url):
             raise Failure(400, "bad_key", f"{label}'s address cannot be used. Please fix it in your profile settings.")
         client = self._client(base_url, tuple((query or {}).items()))
-        return complete(client, label, key, {**parameters, "extra_headers": _headers(key, headers)}, self._settings)
+        return complete(client, label, key, parameters, _headers(key, headers), self._settings)
 
     def _build_client(self, base_url: str, query: tuple[tuple[str, str], ...]) -> openai.OpenAI:
         return openai.OpenAI(
@@ -68,7 +68,7 @@ def _is_address(base_url: str) -> bool:
     return url.scheme in ("https", "http") and bool(url.host)
 
 
-def _headers(key: str, headers: dict[str, str]) -> dict[str, Any]:
+def _headers(key: str, headers: dict[str, str]) -> dict[str, str | openai.Omit]:
     """Set, or omit, every header that the SDK would fill from `OPENAI_*`, whatever the base URL.
 
     What can be neither set nor omitted here is stopped by the transport's list.

@@ -19,12 +19,22 @@ TAIL_SECONDS = 2.0
 """How long the usage and the end marker may follow the `finish_reason`."""
 
 
+_UNREAD = {"X-Stainless-Raw-Response": "stream"}
+"""What the SDK's `with_streaming_response` marks a request with; it does not leave."""
+
 MAX_ATTEMPTS = 2
 RETRY_SECONDS = 0.2
 """How long a failed connect is let rest before the second."""
 
 
-def complete(client: openai.OpenAI, label: str, key: str, parameters: dict[str, Any], settings: Settings) -> Answer:
+def complete(  # noqa: PLR0913, PLR0917 - each is one part of a request
+    client: openai.OpenAI,
+    label: str,
+    key: str,
+    parameters: dict[str, Any],
+    headers: dict[str, str | openai.Omit],
+    settings: Settings,
+) -> Answer:
     """Ask for a streamed chat completion.
 
     Returns when the provider has accepted, or has not answered within `commit_seconds`. Asks once more where that can
@@ -33,27 +43,40 @@ def complete(client: openai.OpenAI, label: str, key: str, parameters: dict[str, 
     started = monotonic()
     deadline = started + min(settings.commit_seconds, settings.first_event_timeout_seconds)
     earlier = asking.current().attempts
+
+    def ask() -> Body:
+        try:
+            return _ask(client, parameters, headers, deadline - monotonic())
+        except openai.APIStatusError as error:
+            answer = error.response
+            raise refused(label, key, answer.status_code, answer.headers, answer.content) from error
+
     try:
-        body = _ask(client, label, key, parameters, deadline)
+        body = ask()
     except Failure as failure:
         delay = _delay(failure)
         if delay is None or asking.current().attempts - earlier >= MAX_ATTEMPTS or monotonic() + delay >= deadline:
             raise
         _pause(delay)
-        body = _ask(client, label, key, parameters, deadline)
+        body = ask()
     return Answer(_Reads(body, label, key, settings, started).batches(), body.close)
 
 
-def _ask(client: openai.OpenAI, label: str, key: str, parameters: dict[str, Any], deadline: float) -> Body:
-    # The SDK's context manager would only close the response, which the answer does.
-    request = client.chat.completions.with_streaming_response.create(
-        **parameters, stream=True, timeout=max(deadline - monotonic(), 0)
+def _ask(
+    client: openai.OpenAI, parameters: dict[str, Any], headers: dict[str, str | openai.Omit], seconds: float
+) -> Body:
+    """Have the SDK send the request, and leave the answer to us.
+
+    Its `chat.completions.create` would first fit every message to its types, at the cost of all the rest of a request.
+    """
+    response: Any = client.post(
+        "/chat/completions",
+        cast_to=object,
+        body={**parameters, "stream": True},
+        options={"headers": {**headers, **_UNREAD}, "timeout": max(seconds, 0)},
+        stream=True,
+        stream_cls=openai.Stream[object],
     )
-    try:
-        response = request.__enter__()
-    except openai.APIStatusError as error:
-        answer = error.response
-        raise refused(label, key, answer.status_code, answer.headers, answer.content) from error
     body: Body = response.http_response.extensions["body"]
     return body
 

@@ -53,7 +53,7 @@ def asked(server: Server, settings: Settings = PATIENT, **parameters: Any) -> It
     """Ask a question, and let go of everything afterwards."""
     with httpx2.Client(transport=Transport(settings), trust_env=False, timeout=None) as http:
         client = openai.OpenAI(api_key="k", base_url=server.url, max_retries=0, http_client=http)
-        answer = complete(client, "Groq", "key-of-the-test", {**HELLO, **parameters}, settings)
+        answer = complete(client, "Groq", "key-of-the-test", {**HELLO, **parameters}, {}, settings)
         with closing(answer):
             yield answer
 
@@ -515,7 +515,7 @@ def test_a_finished_answer_leaves_its_connection_for_the_next(server: Server) ->
     with httpx2.Client(transport=Transport(PATIENT), trust_env=False, timeout=None) as http:
         client = openai.OpenAI(api_key="k", base_url=server.url, max_retries=0, http_client=http)
         for _ in range(2):
-            with closing(complete(client, "Groq", "key", HELLO, PATIENT)) as answer:
+            with closing(complete(client, "Groq", "key", HELLO, {}, PATIENT)) as answer:
                 assert text_of([piece for batch in answer for piece in batch]) == "Hi"
     assert len(server.peers) == 1
     assert len(server.requests()) == 2
