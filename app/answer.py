@@ -3,7 +3,7 @@
 import errno
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
@@ -50,9 +50,9 @@ class Answer:
         self._reads = reads
         self.close = close
 
-    def __iter__(self) -> Self:
-        """Return the answer itself."""
-        return self
+    def __iter__(self) -> Iterator[list[Piece]]:
+        """Return the reads, with nothing of ours between them and the loop over them."""
+        return self._reads
 
     def __next__(self) -> list[Piece]:
         """Wait for the next read that brought a piece."""

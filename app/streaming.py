@@ -2,7 +2,7 @@
 
 import errno
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import chain
 from threading import Lock
@@ -75,12 +75,26 @@ def respond(answer: Answer, wire: Wire, watch: Watch, record: Record, resources:
     response's, and are closed when it is over, however it ends. Raises `Failure`.
     """
     first = next(answer)
-    honest = Answer(_honest(chain([first], answer), record), answer.close)
     record.status = 200
     kept = resources.pop_all()
-    response = Response(_body(wire.frames(honest), watch, record, kept), headers={**HEADERS, **wire.HEADERS})
-    response.call_on_close(kept.close)
-    return response
+    frames = wire.frames(Answer(_honest(chain([first], answer), record), answer.close))
+    body = _Body(_cut_on_failure(frames, watch, record, kept), kept)
+    return Response(body, headers={**HEADERS, **wire.HEADERS}, direct_passthrough=True)
+
+
+class _Body:
+    """What the server iterates over; its close lets go of everything, also when nothing was iterated."""
+
+    def __init__(self, frames: Generator[bytes], resources: ExitStack) -> None:
+        self._frames = frames
+        self._resources = resources
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._frames
+
+    def close(self) -> None:
+        self._frames.close()
+        self._resources.close()
 
 
 def _honest(reads: Iterator[list[Piece]], record: Record) -> Iterator[list[Piece]]:
@@ -98,7 +112,7 @@ def _honest(reads: Iterator[list[Piece]], record: Record) -> Iterator[list[Piece
         raise Failure(500, "internal", "An unexpected error occurred") from error
 
 
-def _body(frames: Iterator[bytes], watch: Watch, record: Record, resources: ExitStack) -> Iterator[bytes]:
+def _cut_on_failure(frames: Iterator[bytes], watch: Watch, record: Record, resources: ExitStack) -> Generator[bytes]:
     """Pass the frames on. A failure that the protocol could not tell cuts the connection without its last chunk."""
     with resources:
         try:

@@ -110,7 +110,10 @@ class Connection:
         try:
             if not self._pending():
                 self._wait(self._socket, select.POLLIN, deadline)
-            patiently(self._take, self._socket, deadline)
+            try:
+                self._take()
+            except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):  # TLS had something else to say
+                patiently(self._take, self._socket, deadline)
         except TimeoutError:
             return False
         except Gone:
