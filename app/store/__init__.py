@@ -11,7 +11,7 @@ from gevent.threadpool import ThreadPool
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import QueuePool
 
 from app.answer import Failure
 from app.config import SettingError
@@ -118,8 +118,8 @@ def _engine(url: URL, **options: Any) -> Engine:  # noqa: ANN401 - SQLAlchemy's 
 
 
 def _sqlite_engine(url: URL) -> Engine:
-    """Make an engine whose connections serve one call each, since the calls come from several threads."""
-    engine = _engine(url, poolclass=NullPool, connect_args={"timeout": BUSY_SECONDS})
+    """Make an engine that keeps a connection for each thread there is to use one."""
+    engine = _engine(url, poolclass=QueuePool, pool_size=MAX_THREADS, connect_args={"timeout": BUSY_SECONDS})
 
     @event.listens_for(engine, "connect")
     def prepare(connection, _record) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001 - DBAPI objects

@@ -16,7 +16,7 @@ from app.answer import Failure
 from app.store import Store
 from app.store.tables import metadata
 from tests.client import ask
-from tests.processes import ROOT, Processes, environment_without, wait_for
+from tests.processes import ROOT, Processes, environment_without
 
 
 @pytest.fixture
@@ -119,19 +119,46 @@ def test_the_service_starts_without_its_database_and_recovers(processes: Process
     assert "Traceback" not in service.log.read_text()
 
 
-def test_a_locked_database_delays_nobody_else(processes: Processes) -> None:
-    """A write waits for the lock beside the event loop, which answers meanwhile."""
-    service = processes.fresh_service({})
-    wait_for(lambda: ask(service, "/readyz", None, method="GET").status == 200)
-    locker = sqlite3.connect(service.database)
-    locker.execute("PRAGMA locking_mode=EXCLUSIVE")
-    locker.execute("BEGIN EXCLUSIVE")
-    waiting = threading.Thread(target=ask, args=(service, "/readyz", None), kwargs={"method": "GET"})
-    waiting.start()
-    assert ask(service, "/healthz", None, method="GET").status == 200
-    assert waiting.is_alive() or ask(service, "/readyz", None, method="GET").status in (200, 503)
+def test_a_locked_database_is_still_read_and_a_write_gives_up_in_time(store: Store, database: Path) -> None:
+    store.set("ada", "groq_api_key", "one")
+    locker = sqlite3.connect(database)
+    locker.execute("BEGIN IMMEDIATE")
+    assert store.settings("ada") == {"groq_api_key": "one"}
+    with pytest.raises(Failure) as failure:
+        store.set("ada", "groq_api_key", "two")
+    assert (failure.value.status, failure.value.code) == (503, "db_unavailable")
     locker.close()
-    waiting.join()
+    store.set("ada", "groq_api_key", "two")
+    assert store.settings("ada") == {"groq_api_key": "two"}
+
+
+BUSY = """
+from gevent import monkey; monkey.patch_all()
+import sys, time, gevent
+from app.answer import Failure
+from app.store import Store
+ticks = []
+def tick():
+    while True:
+        ticks.append(time.monotonic())
+        gevent.sleep(0.01)
+gevent.spawn(tick)
+started = time.monotonic()
+try:
+    Store(sys.argv[1]).set("ada", "groq_api_key", "two")
+except Failure as failure:
+    print(failure.code, len([tick for tick in ticks if tick > started]) > 20)
+"""
+
+
+def test_a_write_waits_for_the_lock_beside_the_event_loop(store: Store, database: Path) -> None:
+    store.prepare()
+    locker = sqlite3.connect(database)
+    locker.execute("BEGIN IMMEDIATE")
+    command = [sys.executable, "-c", BUSY, f"sqlite:///{database}"]
+    said = subprocess.run(command, cwd=ROOT, env=environment_without({}), check=True, capture_output=True, text=True)
+    locker.close()
+    assert said.stdout == "db_unavailable True\n"
 
 
 def test_postgres_without_its_driver_is_a_sentence() -> None:
