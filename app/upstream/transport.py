@@ -51,16 +51,20 @@ class Body(httpx2.SyncByteStream):
         self._transport = transport
         self._origin = origin
         self._connection: Connection | None = connection
-        self.response: httpx2.Response | None = None
+        self.begun = False
+        """Whether the headers have come."""
 
     def head(self, seconds: float) -> httpx2.Response | None:
-        """Return the response once its headers are here, None if they are not within so many seconds."""
-        if self.response is None and self._connection is not None:
-            head = self._connection.head(max(seconds, 0))
-            if head:
-                asking.current().status = head.status
-                self.response = _response(head, self)
-        return self.response
+        """Return the response once its headers are here, None if they are not within so many seconds.
+
+        The response is not kept: the SDK hangs the request on it, with all of its messages.
+        """
+        head = self._connection.head(max(seconds, 0)) if self._connection else None
+        if head is None:
+            return None
+        self.begun = True
+        asking.current().status = head.status
+        return _response(head, self)
 
     def read(self, seconds: float) -> bytes | None:
         """Return the next bytes; `b""` at the body's proper end, None if none came within so many seconds.
@@ -69,7 +73,7 @@ class Body(httpx2.SyncByteStream):
         """
         if self._connection is None:
             return b""
-        if self.response is None:
+        if not self.begun:
             deadline = monotonic() + seconds
             if (response := self.head(seconds)) is None:
                 return None
