@@ -53,7 +53,7 @@ def _tell_nobody(_: Gone) -> Response:
 
 def _tell_http(error: HTTPException) -> Response:
     if isinstance(error, MethodNotAllowed):
-        methods = ", ".join(error.valid_methods or ())
+        methods = ", ".join(sorted(error.valid_methods or ()))
         return _tell(Failure(405, "method", f"This address does not take {request.method}.", {"Allow": methods}))
     code, sentence = _SENTENCES.get(error.code or 500, ("bad_body", "The request could not be understood."))
     return _tell(Failure(error.code or 500, code, sentence))

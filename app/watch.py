@@ -159,15 +159,25 @@ class Watch:
         message = "The service is restarting, so the answer could not be finished. Please try again."
         failure = Failure(503, "draining", message, {"Retry-After": "5"})
         if self.writing:
-            self.reset()
+            self._prepare_reset()
             self._throw(Gone("draining"))
         else:
             self._throw(failure)
 
     def reset(self) -> None:
-        """Make the connection end in a TCP reset where there is no last chunk to leave out, so that a cut shows."""
+        """End the connection in a TCP reset where there is no last chunk to leave out, so that a cut shows.
+
+        Closed here, because a server may say farewell (FIN) before it closes, and that is how a whole answer ends.
+        """
+        if self._prepare_reset():
+            self.stop()
+            self._socket.close()
+
+    def _prepare_reset(self) -> bool:
         if self._is_http_1_0 and self._socket is not None:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            return True
+        return False
 
     def tell_departure(self) -> None:
         """Throw, from the event loop."""

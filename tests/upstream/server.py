@@ -65,6 +65,13 @@ class Peer:
             while self._socket.recv(65536):
                 pass
 
+    def pass_on(self, onward: socket.socket) -> None:
+        """Be a tunnel to another socket until one side closes."""
+        back = Thread(target=_copy, args=(onward, self._socket))
+        back.start()
+        _copy(self._socket, onward)
+        back.join(SECONDS)
+
     def stop_reading(self, seconds: float) -> None:
         """Leave what comes where it is."""
         self.released.wait(seconds)
@@ -80,6 +87,14 @@ class Peer:
         if not data:
             raise ConnectionError("the client closed in the middle of a request")
         return data
+
+
+def _copy(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+    with suppress(OSError):
+        target.shutdown(socket.SHUT_RDWR)
 
 
 Script = Callable[[Peer], None]

@@ -4,6 +4,7 @@ import socket
 import ssl
 import subprocess
 import sys
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
@@ -11,12 +12,13 @@ from time import monotonic
 from typing import Any
 
 import pytest
+import trustme
 
 from app.answer import Failure
 from app.upstream.dial import Origin, Proxy, dial
 from tests.processes import ROOT
 
-from .server import Peer, Server
+from .server import Peer, Script, Server, answering
 
 pytestmark = pytest.mark.usefixtures("_no_leak")
 
@@ -153,3 +155,115 @@ def test_a_name_that_is_looked_up_for_too_long_is_given_up_in_time() -> None:
     command = [sys.executable, "-c", SLOW_NAME]
     said = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=60).stdout
     assert said in {"up_dns True\n", "up_timeout True\n"}
+
+
+def test_an_address_of_version_6_is_connected_to() -> None:
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as listener:
+        reach("::1", listener.getsockname()[1]).close()
+
+
+def test_a_first_address_that_takes_no_connection_leaves_time_for_the_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    with full_listener() as full, socket.create_server(("127.0.0.1", 0)) as listener:
+        addresses = [("127.0.0.1", full), listener.getsockname()]
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in addresses]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+        with reach("two.test", 80, seconds=1) as sock:
+            assert sock.getpeername() == listener.getsockname()
+
+
+# Through a proxy.
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def trusting(authority: trustme.CA) -> ssl.SSLContext:
+    tls = ssl.create_default_context()
+    authority.configure_trust(tls)
+    return tls
+
+
+@pytest.fixture
+def provider(authority: trustme.CA) -> Iterator[Server]:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("provider.test").configure_cert(tls)
+    with Server(tls) as running:
+        yield running
+
+
+def forwarding(target: int) -> Script:
+    """Make a script of a proxy that takes a CONNECT and then passes on every byte."""
+
+    def script(peer: Peer) -> None:
+        peer.requests.append(peer.head())
+        with socket.create_connection(("127.0.0.1", target)) as onward:
+            peer.send(b"HTTP/1.1 200 Connection established\r\nVia: test\r\n\r\n")
+            peer.pass_on(onward)
+
+    return script
+
+
+def test_a_provider_is_reached_through_the_proxy_which_sees_nothing(
+    server: Server, provider: Server, trusting: ssl.SSLContext
+) -> None:
+    server.play(forwarding(provider.port))
+    provider.play(answering(b"HTTP/1.1 204 No Content\r\n\r\n"))
+    proxy = Proxy(f"http://ada:p%40ss@127.0.0.1:{server.port}", "other.test")
+    with dial(Origin("https", "provider.test", 443), trusting, proxy, SOON) as sock:
+        sock.settimeout(SOON)
+        sock.sendall(b"POST / HTTP/1.1\r\nContent-Length: 6\r\n\r\nsecret")
+        assert sock.recv(100).startswith(b"HTTP/1.1 204")
+    credentials = b64encode(b"ada:p@ss").decode()
+    assert server.requests() == [
+        b"CONNECT provider.test:443 HTTP/1.1\r\nHost: provider.test:443\r\n"
+        + f"Proxy-Authorization: Basic {credentials}\r\n\r\n".encode()
+    ]
+    assert provider.requests() == [b"POST / HTTP/1.1\r\nContent-Length: 6\r\n\r\nsecret"]
+
+
+@pytest.mark.parametrize("exceptions", ["*", "provider.test", ".test", "a.b, provider.test", "provider.test:443"])
+def test_a_host_that_is_excepted_is_reached_without_the_proxy(exceptions: str) -> None:
+    assert not Proxy("http://proxy.test:3128", exceptions).serves(Origin("https", "provider.test", 443))
+
+
+@pytest.mark.parametrize("exceptions", ["", "other.test", "der.test", "provider.test:8443"])
+def test_any_other_host_is_reached_through_it(exceptions: str) -> None:
+    assert Proxy("http://proxy.test:3128", exceptions).serves(Origin("https", "provider.test", 443))
+
+
+def test_only_what_the_proxy_cannot_read_goes_through_it() -> None:
+    assert not Proxy("http://proxy.test:3128", "").serves(Origin("http", "provider.test", 80))
+    assert not DIRECT.serves(Origin("https", "provider.test", 443))
+
+
+@pytest.mark.parametrize(
+    ("reply", "code"),
+    [
+        (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "up_connect"),
+        (b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n", "up_connect"),
+        (b"", "up_connect"),
+        (b"junk", "up_connect"),
+        (b"x" * 40_000, "up_connect"),
+    ],
+    ids=["407", "502", "nothing", "junk", "too much"],
+)
+def test_a_proxy_that_does_not_connect_is_a_failure(server: Server, reply: bytes, code: str) -> None:
+    def script(peer: Peer) -> None:
+        peer.head()
+        peer.send(reply)
+
+    server.play(script)
+    proxy = Proxy(f"http://127.0.0.1:{server.port}", "")
+    assert broken(lambda: reach("provider.test", 443, "https", proxy=proxy)) == code
+
+
+def test_a_proxy_that_says_nothing_is_given_up_in_time(server: Server) -> None:
+    server.play(lambda peer: peer.wait())
+    proxy = Proxy(f"http://127.0.0.1:{server.port}", "")
+    started = monotonic()
+    assert broken(lambda: reach("provider.test", 443, "https", 0.3, proxy)) == "up_timeout"
+    assert monotonic() - started < SOON
+    assert server.closed[0].wait(SOON)
