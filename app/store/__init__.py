@@ -2,10 +2,12 @@
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from alembic.util import CommandError
 from gevent.monkey import is_module_patched
 from gevent.threadpool import ThreadPool
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
@@ -108,7 +110,7 @@ def _outcome(work: Callable[[], Any]) -> tuple[Any, Exception | None]:
     """Return a result or an error. One raised in gevent's thread pool would be printed there."""
     try:
         return work(), None
-    except (SQLAlchemyError, OSError) as error:
+    except (SQLAlchemyError, CommandError, OSError) as error:
         return None, error
 
 
@@ -131,8 +133,11 @@ def _sqlite_engine(url: URL) -> Engine:
 
 
 def _make_private(url: URL) -> None:
-    """Make the database's file before SQLite does, readable by its owner alone: keys are in it."""
+    """Make the database's file before SQLite does, and readable by its owner alone: keys are in it."""
     if url.database:
         path = Path(url.database)
         path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+        with suppress(PermissionError):  # one that was here before, and is not ours
+            os.fchmod(descriptor, 0o600)
+        os.close(descriptor)

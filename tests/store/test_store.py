@@ -50,6 +50,22 @@ def test_the_file_is_its_owner_s_alone(store: Store, database: Path) -> None:
     assert set(modes.values()) == {0o600}
 
 
+def test_a_file_that_was_readable_by_others_is_no_longer(store: Store, database: Path) -> None:
+    database.parent.mkdir()
+    database.touch(0o644)
+    store.prepare()
+    assert stat.S_IMODE(database.stat().st_mode) == 0o600
+
+
+def test_a_database_of_a_newer_release_is_a_503_not_a_crash(store: Store, database: Path) -> None:
+    store.prepare()
+    with sqlite3.connect(database) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'tomorrow'")
+    with pytest.raises(Failure) as failure:
+        Store(f"sqlite:///{database}").prepare()
+    assert failure.value.code == "db_unavailable"
+
+
 def test_the_migrations_make_the_tables_that_the_code_knows(store: Store, database: Path) -> None:
     store.prepare()
     with create_engine(f"sqlite:///{database}").connect() as connection:
