@@ -5,12 +5,14 @@ import sys
 from datetime import UTC, datetime
 from time import monotonic
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import msgspec
 
 from app.answer import Failure, Gone
 from app.upstream.asking import Asking
+
+_TOKENS = ("prompt_tokens", "completion_tokens", "total_tokens")
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +68,7 @@ class Record:
             "bytesOut": self.bytes_out,
             "attempts": asking.attempts,
         }
-        return line | ({"usage": asking.usage} if asking.usage else {})
+        return line | ({"usage": usage} if (usage := _counts(asking.usage)) else {})
 
 
 def _outcome(error: BaseException | None) -> tuple[str, int]:
@@ -78,6 +80,11 @@ def _outcome(error: BaseException | None) -> tuple[str, int]:
     if error is None or isinstance(error, GeneratorExit):
         return "client_gone", 499
     return "internal", 500
+
+
+def _counts(usage: dict[str, Any] | None) -> dict[str, int]:
+    """Return the token counts of a usage; a provider can write anything else into it."""
+    return {name: count for name in _TOKENS if isinstance(count := (usage or {}).get(name), int)}
 
 
 def _milliseconds(seconds: float) -> float:
