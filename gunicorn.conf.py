@@ -13,6 +13,7 @@ import json  # noqa: E402
 import os  # noqa: E402
 import resource  # noqa: E402
 import secrets  # noqa: E402
+import select  # noqa: E402
 import sys  # noqa: E402
 from collections.abc import Callable, Iterator  # noqa: E402
 from contextlib import AbstractContextManager, contextmanager, suppress  # noqa: E402
@@ -70,13 +71,14 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:  # noqa: ANN401
         """Serve one connection."""
-        _connection.socket, _connection.seconds = client, HEADER_SECONDS
+        _connection.socket, _connection.seconds, _connection.has_begun = client, HEADER_SECONDS, False
         super().handle(listener, client, addr)
 
     def timeout_ctx(self) -> AbstractContextManager[None]:
         """Limit the wait for the connection's next request."""
         seconds, _connection.seconds = _connection.seconds, self.cfg.keepalive
-        return _wait(_connection.socket, seconds if self.alive else 0)
+        has_begun = _connection.has_begun or _is_readable(_connection.socket)
+        return _wait(_connection.socket, seconds if self.alive else 0, has_begun=has_begun)
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> bool:  # noqa: ANN401
         """Answer one request, and keep the connection only if its body is read, or as good as read.
@@ -89,6 +91,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
             raise ConnectionResetError(errno.ECONNRESET, "the client stopped reading") from error
         if not _is_read(req.body):
             raise StopIteration
+        _connection.has_begun = req.unreader.buf.tell() > 0  # The next request's first bytes came behind this one.
         return True
 
 
@@ -103,8 +106,14 @@ def _is_read(body: Any) -> bool:  # noqa: ANN401
     return unread < MAX_UNREAD_BYTES
 
 
+def _is_readable(sock: Any) -> bool:  # noqa: ANN401
+    poll = monkey.get_original("select", "poll")()
+    poll.register(sock.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
+
+
 @contextmanager
-def _wait(sock: Any, seconds: float) -> Iterator[None]:  # noqa: ANN401
+def _wait(sock: Any, seconds: float, *, has_begun: bool) -> Iterator[None]:  # noqa: ANN401
     """Wait so many seconds for a request's first byte, and from there HEADER_SECONDS for the rest of its headers."""
     greenlet, loop = gevent.getcurrent(), gevent.get_hub().loop
     first_byte, deadline = loop.io(sock.fileno(), 1), loop.timer(HEADER_SECONDS)
@@ -119,8 +128,11 @@ def _wait(sock: Any, seconds: float) -> Iterator[None]:  # noqa: ANN401
         def give_up() -> None:
             greenlet.throw(waited)
 
-        _idle.add(give_up)
-        first_byte.start(begin)
+        if has_begun:
+            begin()
+        else:
+            _idle.add(give_up)
+            first_byte.start(begin)
         try:
             yield
         finally:

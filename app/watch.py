@@ -17,8 +17,9 @@ from app.upstream.asking import Wait, wait_alone
 _READ, _WRITE = 1, 2
 """libev's flags for what a descriptor is ready for; an epoll is readable when something happened to what it watches."""
 
-_BEFORE_OTHERS = 2
-"""libev's highest priority: a write to a client who is known to be gone would be an error in the server's log."""
+_BEFORE_TIMERS, _BEFORE_OTHERS = 1, 2
+"""libev's priorities. What has come in time is not late, though the loop was; and to a client who is known to be gone
+nothing is written, which would be an error in the server's log."""
 
 _AT_ONCE = 10
 """How many departures are dealt with before others get their turn; thousands may leave in one moment."""
@@ -122,6 +123,8 @@ class Watch:
         self._ready: Any = None
         self._ready_for: tuple[int, int] | None = None
         self.writing = False
+        self.outcome: str | None = None
+        """Why the chat was ended from here, where it was by the reader's fault or the drain."""
 
     @property
     def wait(self) -> Wait:
@@ -186,6 +189,8 @@ class Watch:
     def _throw(self, reason: Exception) -> None:
         """Throw, from the event loop, and only while the chat is still the greenlet's."""
         if (greenlet := self._greenlet) is not None:
+            if isinstance(reason, Gone):
+                self.outcome = reason.outcome
             if not isinstance(reason, TimeoutError):
                 self.stop()
             greenlet.throw(reason)
@@ -206,7 +211,8 @@ class Watch:
     def _renew(self, fd: int, events: int) -> None:
         if self._ready is not None:
             self._ready.close()
-        self._ready = self._hub.loop.io(fd, _READ if events == select.POLLIN else _WRITE)
+        flag = _READ if events == select.POLLIN else _WRITE
+        self._ready = self._hub.loop.io(fd, flag, priority=_BEFORE_TIMERS)
         self._ready_for = fd, events
 
     def _wait_in_thread(self, sock: socket.socket | None, events: int, deadline: float) -> None:

@@ -5,7 +5,9 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from time import monotonic
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeVar
 
 from alembic.util import CommandError
 from gevent.monkey import is_module_patched
@@ -26,6 +28,18 @@ BUSY_SECONDS = 1
 """How long a locked SQLite database is waited for."""
 MAX_THREADS = 4
 """How many calls SQLite may work on at once."""
+
+
+REMEMBER_SECONDS = 10
+MAX_REMEMBERED = 10_000
+
+
+class _Remembered(NamedTuple):
+    """A user's settings, and the state of the database from before they were read."""
+
+    settings: Mapping[str, str]
+    state: tuple[int, ...] | None
+    until: float
 
 
 class Store:
@@ -50,6 +64,7 @@ class Store:
             raise SettingError(f"DATABASE_URL needs the driver {error.name}, which is not installed.") from error
         self._migrated = not self._is_sqlite
         self._pool: Any = None
+        self._remembered: dict[str, _Remembered] = {}
 
     def prepare(self) -> None:
         """Make an SQLite database; any other is made by the release that comes before the start."""
@@ -65,8 +80,18 @@ class Store:
         self._run(lambda connection: connection.execute(text("SELECT 1")))
 
     def settings(self, user: str) -> Mapping[str, str]:
-        """Return the settings in a user's profile, empty if there is none."""
-        return self._run(partial(profiles.settings, user=user))
+        """Return the settings in a user's profile, empty if there is none.
+
+        Remembered for a few seconds, in which no process may have written to the database: SQLite's files tell.
+        """
+        state = self._state()
+        remembered = self._remembered.get(user)
+        if remembered is None or remembered.state != state or remembered.until < monotonic():
+            found = self._run(partial(profiles.settings, user=user))
+            remembered = _Remembered(MappingProxyType(found), state, monotonic() + REMEMBER_SECONDS)
+            if state is not None:
+                self._remember(user, remembered)
+        return remembered.settings
 
     def set(self, user: str, name: str, value: str) -> None:
         """Set one setting in a user's profile, which is made if there is none."""
@@ -75,6 +100,21 @@ class Store:
     def unset(self, user: str, name: str) -> bool:
         """Remove one setting; tell whether it was there."""
         return self._run(partial(profiles.unset, user=user, name=name))
+
+    def _remember(self, user: str, remembered: "_Remembered") -> None:
+        if len(self._remembered) >= MAX_REMEMBERED:
+            self._remembered.clear()
+        self._remembered[user] = remembered
+
+    def _state(self) -> tuple[int, ...] | None:
+        """Return what changes with every write to an SQLite file or to its log; None of any other database."""
+        if not self._is_sqlite or not self._url.database:
+            return None
+        try:
+            files = [Path(self._url.database + suffix).stat() for suffix in ("", "-wal")]
+        except OSError:
+            return None
+        return tuple(number for file in files for number in (file.st_ino, file.st_size, file.st_mtime_ns))
 
     def _run(self, work: Callable[[Connection], T]) -> T:
         self.prepare()

@@ -45,12 +45,16 @@ class Upstream:
                     f"{label} API Key contains characters that no key has. Please fix it in your profile settings."
                 )
                 raise Failure(400, "bad_key", message)
-        if not _is_address(base_url):
-            raise Failure(400, "bad_key", f"{label}'s address cannot be used. Please fix it in your profile settings.")
-        client = self._client(base_url, tuple((query or {}).items()))
+        try:
+            client = self._client(base_url, tuple((query or {}).items()))
+        except ValueError as error:
+            message = f"{label}'s address cannot be used. Please fix it in your profile settings."
+            raise Failure(400, "bad_key", message) from error
         return complete(client, label, key, parameters, _headers(key, headers), self._settings)
 
     def _build_client(self, base_url: str, query: tuple[tuple[str, str], ...]) -> openai.OpenAI:
+        """Make a client. Raises `ValueError` for what is no address."""
+        _check_address(base_url)
         return openai.OpenAI(
             api_key="sent with each request",
             base_url=base_url,
@@ -60,12 +64,13 @@ class Upstream:
         )
 
 
-def _is_address(base_url: str) -> bool:
+def _check_address(base_url: str) -> None:
     try:
         url = httpx2.URL(base_url)
-    except httpx2.InvalidURL:
-        return False
-    return url.scheme in ("https", "http") and bool(url.host)
+    except httpx2.InvalidURL as error:
+        raise ValueError(base_url) from error
+    if url.scheme not in ("https", "http") or not url.host:
+        raise ValueError(base_url)
 
 
 def _headers(key: str, headers: dict[str, str]) -> dict[str, str | openai.Omit]:

@@ -50,6 +50,22 @@ def test_the_file_is_its_owner_s_alone(store: Store, database: Path) -> None:
     assert set(modes.values()) == {0o600}
 
 
+def test_what_another_process_writes_is_read_at_once(store: Store, database: Path) -> None:
+    """Settings are remembered, but not across a write, whoever's it is."""
+    other = Store(f"sqlite:///{database}")
+    for number in range(50):
+        other.set("ada", "groq_api_key", str(number))
+        assert store.settings("ada") == {"groq_api_key": str(number)}
+    assert other.unset("ada", "groq_api_key")
+    assert store.settings("ada") == {}
+
+
+def test_settings_are_remembered_while_nobody_writes(store: Store) -> None:
+    store.set("ada", "groq_api_key", "one")
+    assert store.settings("ada") == {"groq_api_key": "one"}
+    assert store.settings("ada") is store.settings("ada")
+
+
 def test_a_file_that_was_readable_by_others_is_no_longer(store: Store, database: Path) -> None:
     database.parent.mkdir()
     database.touch(0o644)
