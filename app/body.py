@@ -82,11 +82,13 @@ def _parse(body: bytes) -> Any:  # noqa: ANN401 - JSON is anything
 @contextmanager
 def _collector_paused() -> Iterator[None]:
     """Keep the garbage collector from looking through a large body's objects again and again while they are made."""
+    was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        gc.enable()
+        if was_enabled:
+            gc.enable()
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -97,7 +99,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a JSON number")
+    raise ValueError(f"A number is {name}")
 
 
 def _invalid(why: str) -> Failure:

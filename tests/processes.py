@@ -53,7 +53,7 @@ class Simulator:
 
 @dataclass
 class Service:
-    """gunicorn, started by the Procfile's line."""
+    """The service under its server: gunicorn, started by the Procfile's line, unless another was chosen."""
 
     url: str
     port: int
@@ -94,22 +94,22 @@ class Processes:
         assert process.stdout is not None
         return Simulator(process.stdout.readline().decode().split()[-1])
 
-    def service(self, environment: Mapping[str, str]) -> Service:
-        """Return the service with this environment, started if it is not running yet."""
-        kind = frozenset(environment.items())
+    def service(self, environment: Mapping[str, str], line: str = "") -> Service:
+        """Return the service with this environment, started if it is not running yet; `line` as below."""
+        kind = frozenset({**environment, "": line}.items())
         if kind not in self._services:
-            self._services[kind] = self.fresh_service(environment)
+            self._services[kind] = self.fresh_service(environment, line)
         return self._services[kind]
 
-    def fresh_service(self, environment: Mapping[str, str]) -> Service:
-        """Start one more service, for a test that ends it."""
+    def fresh_service(self, environment: Mapping[str, str], line: str = "") -> Service:
+        """Start one more service, for a test that ends it. `line` replaces the Procfile's, its {port} filled in."""
         folder = self._folder / str(len(list(self._folder.iterdir())))
         folder.mkdir()
         port, log, database = free_port(), folder / "log", folder / "sluice.db"
         own = {"PORT": str(port), "GUNICORN_CMD_ARGS": f"--bind 127.0.0.1:{port}"}
         with log.open("wb") as out:
             process = subprocess.Popen(
-                procfile("web"),
+                command(line.format(port=port)) if line else procfile("web"),
                 cwd=ROOT,
                 env=environment_without({"DATABASE_URL": f"sqlite:///{database}", **own, **environment}),
                 stdout=out,
@@ -122,9 +122,14 @@ class Processes:
 
 
 def procfile(name: str) -> list[str]:
-    """Return the command of a line of the Procfile, from the environment that runs the tests."""
+    """Return the command of a line of the Procfile."""
     lines = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
-    program, *arguments = shlex.split(lines[name])
+    return command(lines[name])
+
+
+def command(line: str) -> list[str]:
+    """Return a line's command, from the environment that runs the tests."""
+    program, *arguments = shlex.split(line)
     return [str(Path(sys.executable).parent / program), *arguments]
 
 

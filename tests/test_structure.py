@@ -38,7 +38,7 @@ MAY_IMPORT = {
     "body": {"answer", "config"},
     "schemas": {"answer", "question"},
     "errors": {"answer"},
-    "watch": {"answer"},
+    "watch": {"answer", "upstream"},
     "record": {"answer", "upstream"},
     "streaming": {"answer", "config", "record", "watch", "wire"},
     "page": set(),

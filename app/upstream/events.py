@@ -27,8 +27,9 @@ class EventReader:
         """
         self._total += len(data)
         data = data if self._begun else self._without_bom(data)
-        *events, self.rest = (self.rest + self._with_line_feeds(data)).split(b"\n\n")
-        if self._total > MAX_STREAM_BYTES or len(self.rest) > MAX_EVENT_BYTES:
+        together = self.rest + self._with_line_feeds(data)
+        *events, self.rest = together.split(b"\n\n")
+        if self._total > MAX_STREAM_BYTES or (len(together) > MAX_EVENT_BYTES and _is_too_large(*events, self.rest)):
             raise Failure(500, "up_too_large", "The provider's answer is too large.")
         return [found for event in events if (found := _data(event))]
 
@@ -46,9 +47,14 @@ class EventReader:
         return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in data else data
 
 
+def _is_too_large(*events: bytes) -> bool:
+    """Tell whether one event is too large; the first half of a blank line is not yet part of the last."""
+    return max(len(event.removesuffix(b"\n")) for event in events) > MAX_EVENT_BYTES
+
+
 def _data(event: bytes) -> bytes:
     """Join an event's data lines."""
     if event.startswith(b"data: ") and b"\n" not in event:
         return event[6:]
-    lines = [line[5:].removeprefix(b" ") for line in event.split(b"\n") if line.startswith(b"data:")]
+    lines = [line[5:].removeprefix(b" ") for line in event.split(b"\n") if line.startswith(b"data:") or line == b"data"]
     return b"\n".join(lines)

@@ -11,7 +11,7 @@ MAX_MESSAGE_CHARACTERS = 500
 _MAX_DEPTH = 8
 
 _DELAY = re.compile(r"\d{1,10}|\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT", re.ASCII)
-_SECRETS = re.compile(r"\b(?:sk-|gsk_|xai-|pplx-|AIza|AQ\.|Bearer )[^\s\"',;)]+")
+_SECRETS = re.compile(r"(?:\b|(?<=\\[nrt]))(?:sk-|gsk_|xai-|pplx-|AIza|AQ\.|Bearer )[^\s\"',;)]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _WRONG_KEY = re.compile(r"(incorrect|invalid) api[ -]key|api[ -]key (is )?(not valid|incorrect|invalid)", re.IGNORECASE)
 
@@ -84,7 +84,8 @@ def _message(error: object, depth: int) -> str:
         return ""
     if isinstance(error.get("msg"), str):  # One complaint of Mistral's validator: {"loc": ["body", "n"], "msg": "..."}.
         where = error.get("loc")
-        return f"{'.'.join(map(str, where))}: {error['msg']}" if where and isinstance(where, list) else error["msg"]
+        steps = [str(step) for step in where if isinstance(step, str | int)] if isinstance(where, list) else []
+        return f"{'.'.join(steps)}: {error['msg']}" if steps else error["msg"]
     return _message(error.get("message") or error.get("detail"), depth - 1)
 
 

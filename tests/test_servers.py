@@ -1,0 +1,151 @@
+"""The same answers under every kind of server: gevent's, as deployed; threads, as older hosting has them; waitress.
+
+Only gevent's needs `gunicorn.conf.py`, which patches the sockets. gunicorn reads that unasked from the working
+directory, so whoever wants threads has to name another file, and be it an empty one. waitress reads none.
+"""
+
+import http.client
+import json
+import uuid
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Any
+
+import pytest
+
+from app.simulator import ANSWER, EMOJI, words
+from tests.client import HELLO, Reply, ask, chat, chat_bytes, raw, read
+from tests.processes import Processes, Service, Simulator, wait_for
+
+THREADS = "gunicorn --config /dev/null --no-control-socket --worker-class gthread --threads 20 wsgi:app"
+WAITRESS = "waitress-serve --threads 20 --listen 127.0.0.1:{port} wsgi:app"
+UI = "text/event-stream"
+SERVERS_OWN = {"connection", "date", "server", "x-request-id"}
+"""Headers in which servers, or two requests, differ and may."""
+
+
+@pytest.fixture(scope="module", params=[THREADS, WAITRESS], ids=["gthread", "waitress"])
+def other(request: pytest.FixtureRequest, processes: Processes, environment: Mapping[str, str]) -> Service:
+    """The service under a server that it is not deployed with."""
+    return processes.service(environment, request.param)
+
+
+@pytest.fixture(scope="module")
+def threaded(processes: Processes, environment: Mapping[str, str]) -> Service:
+    return processes.service(environment, THREADS)
+
+
+def headers(reply: Reply) -> set[tuple[str, str]]:
+    named = {(name.lower(), value) for name, value in reply.headers.items()}
+    return {(name, value) for name, value in named if name not in SERVERS_OWN}
+
+
+def events(reply: Reply) -> list[Any]:
+    """Return a UI stream's events, neighbouring deltas joined: how many there are is for the segments to decide."""
+    found: list[Any] = []
+    for event in reply.events():
+        if isinstance(event, dict) and "delta" in event and "delta" in found[-1]:
+            found[-1]["delta"] += event["delta"]
+        else:
+            found.append(event)
+    return found
+
+
+TEXTS = {"demo": ANSWER, "demo@emoji": EMOJI, "demo@bytewise": ANSWER, "demo@emoji@bytewise": EMOJI}
+
+
+@pytest.mark.parametrize("model", [*TEXTS, "demo@reasoning", "demo@crlf", "demo@nodone", "demo@length"])
+def test_a_text_is_the_same_bytes(service: Service, other: Service, model: str) -> None:
+    expected, found = (chat(server, "openai", model) for server in (service, other))
+    assert found.body == expected.body == TEXTS.get(model, ANSWER).encode()
+    assert (found.status, found.cut, headers(found)) == (200, False, headers(expected))
+
+
+@pytest.mark.parametrize("model", [*TEXTS, "demo@reasoning", "demo@length", "demo@error-3", "demo@cut-3"])
+def test_a_ui_stream_is_the_same_events(service: Service, other: Service, model: str) -> None:
+    expected, found = (chat(server, "openai", model, accept=UI) for server in (service, other))
+    assert events(found) == events(expected)
+    assert len(events(found)) >= 5
+    assert (found.status, found.cut, headers(found)) == (200, False, headers(expected))
+
+
+@pytest.mark.parametrize("accept", ["", UI], ids=["text", "ui"])
+def test_an_answer_is_passed_on_as_it_is_written(other: Service, accept: str) -> None:
+    reply = chat(other, "openai", "demo@pace-60@events-8", accept=accept)
+    assert len(reply.times) >= 4, "joined on the way"
+    assert reply.times[-1] - reply.times[0] >= 7 * 0.06 * 0.8, "held back and sent at once"
+
+
+@pytest.mark.parametrize("model", ["demo@status-429@retry-7", "demo@status-503@html", "demo@echo-key", "demo@cut-0"])
+def test_a_refusal_is_the_same_words(service: Service, other: Service, model: str) -> None:
+    assert_same_error(*(chat(server, "openai", model) for server in (service, other)))
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/api/chat/openai", b"{"),
+        ("POST", "/api/chat/openai", b""),
+        ("POST", "/api/chat/nobody", b"{}"),
+        ("PUT", "/api/chat/openai", b"{}"),
+    ],
+)
+def test_what_is_wrong_with_a_request_is_the_same_words(
+    service: Service, other: Service, method: str, path: str, body: bytes
+) -> None:
+    assert_same_error(*(ask(server, path, body, method=method) for server in (service, other)))
+
+
+def assert_same_error(expected: Reply, found: Reply) -> None:
+    assert found.json() == expected.json() | {"requestId": found.headers["X-Request-ID"]}
+    assert (found.status, found.cut, headers(found)) == (expected.status, False, headers(expected))
+    assert found.status >= 400
+
+
+def test_a_question_in_chunks_is_read(service: Service, other: Service) -> None:
+    body = json.dumps({"chatSettings": {"model": "demo"}, "messages": HELLO}).encode()
+    halves = (body[:20], body[20:])
+    assert asked_in_chunks(other, halves).body == asked_in_chunks(service, halves).body == ANSWER.encode()
+
+
+def asked_in_chunks(service: Service, parts: Iterable[bytes]) -> Reply:
+    head = b"POST /api/chat/openai HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    chunks = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts)
+    with raw(service, head + chunks + b"0\r\n\r\n") as sock:
+        response = http.client.HTTPResponse(sock)
+        response.begin()
+        return read(response)
+
+
+@pytest.mark.parametrize("model", ["demo@cut-3", "demo@truncated-3", "demo@error-3", "demo@badjson-3"])
+def test_a_text_that_broke_off_is_cut_without_its_last_chunk(other: Service, model: str) -> None:
+    """Under waitress too: it closes the connection, and the chunk of no bytes that would say "whole" is not there."""
+    with raw(other, chat_bytes("openai", model)) as sock:
+        received = b"".join(iter(partial(sock.recv, 65536), b""))
+    head, _, body = received.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert b"transfer-encoding: chunked" in head.lower()
+    assert b"\r\n0\r\n" not in body
+    reply = chat(other, "openai", model)
+    assert (reply.status, reply.body.decode(), reply.cut) == (200, "".join(words(3)), True)
+
+
+def test_a_cut_shows_over_http_1_0_too(threaded: Service) -> None:
+    """Where there are no chunks, a plain close is how a whole answer ends. waitress hands out no socket to reset."""
+    request = chat_bytes("openai", "demo@cut-3").replace(b"HTTP/1.1", b"HTTP/1.0")
+    with raw(threaded, request) as sock, pytest.raises(ConnectionResetError):
+        sock.makefile("rb").read()
+
+
+@pytest.mark.parametrize("accept", ["*/*", UI], ids=["text", "ui"])
+@pytest.mark.parametrize("fault", ["@hang", "@silent", "@stall-3", "@endless"])
+def test_the_provider_s_connection_closes_when_the_reader_of_a_thread_leaves(
+    threaded: Service, simulator: Simulator, fault: str, accept: str
+) -> None:
+    """No event loop is there to tell: the thread has to look, also while the provider sends nothing."""
+    marker = uuid.uuid4().hex
+    with raw(threaded, chat_bytes("openai", f"{marker}{fault}", f"Accept: {accept}")) as sock:
+        simulator.received(marker)
+        if fault in ("@stall-3", "@endless"):
+            assert sock.recv(1), "in mid-answer"
+    assert wait_for(lambda: simulator.received(marker)["closed"], 2) == "client"
