@@ -62,6 +62,9 @@ graceful_timeout = 27
 limit_request_fields = 50
 control_socket_disable = True
 
+_STOPPED = "the client stopped reading"
+"""What the kernel's `ETIMEDOUT` means here. gunicorn would log its traceback, and passes over a reset."""
+
 _connection = local()
 _idle: set[Callable[[], None]] = set()
 
@@ -87,8 +90,8 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
         """
         try:
             super().handle_request(listener_name, req, sock, addr)
-        except TimeoutError as error:  # the kernel's for one who stopped reading; gunicorn's log knows only resets
-            raise ConnectionResetError(errno.ECONNRESET, "the client stopped reading") from error
+        except TimeoutError as error:
+            raise ConnectionResetError(errno.ECONNRESET, _STOPPED) from error
         if not _is_read(req.body):
             raise StopIteration
         _connection.has_begun = req.unreader.buf.tell() > 0  # The next request's first bytes came behind this one.
@@ -135,6 +138,8 @@ def _wait(sock: Any, seconds: float, *, has_begun: bool) -> Iterator[None]:  # n
             first_byte.start(begin)
         try:
             yield
+        except TimeoutError as error:
+            raise ConnectionResetError(errno.ECONNRESET, _STOPPED) from error
         finally:
             _idle.discard(give_up)
             for watcher in (first_byte, deadline):

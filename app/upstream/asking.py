@@ -14,6 +14,9 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+MAX_ATTEMPTS = 2
+"""How often one chat may be asked for, whatever went wrong the first time."""
+
 Wait = Callable[[socket | None, int, float], None]
 """Waits until a socket has one of the events of `select.poll`, or for nothing but the deadline on the monotonic clock.
 

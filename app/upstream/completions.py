@@ -7,7 +7,7 @@ from typing import Any
 
 import openai
 
-from app.answer import Answer, Failure, Piece, Silence
+from app.answer import Answer, Failure, Gone, Piece, Silence
 from app.config import Settings
 from app.upstream import asking
 from app.upstream.chunks import ChunkReader
@@ -22,7 +22,10 @@ TAIL_SECONDS = 2.0
 _UNREAD = {"X-Stainless-Raw-Response": "stream"}
 """What the SDK's `with_streaming_response` marks a request with; it does not leave."""
 
-MAX_ATTEMPTS = 2
+SETTLE_SECONDS = 0.1
+"""How long the last bytes of HTTP may follow the end marker, which many providers send by themselves; without them the
+connection could not be kept, and the next chat would begin with a handshake."""
+
 RETRY_SECONDS = 0.2
 """How long a failed connect is let rest before the second."""
 
@@ -42,7 +45,6 @@ def complete(  # noqa: PLR0913, PLR0917 - each is one part of a request
     """
     started = monotonic()
     deadline = started + min(settings.commit_seconds, settings.first_event_timeout_seconds)
-    earlier = asking.current().attempts
 
     def ask() -> Body:
         try:
@@ -55,7 +57,7 @@ def complete(  # noqa: PLR0913, PLR0917 - each is one part of a request
         body = ask()
     except Failure as failure:
         delay = _delay(failure)
-        if delay is None or asking.current().attempts - earlier >= MAX_ATTEMPTS or monotonic() + delay >= deadline:
+        if delay is None or asking.current().attempts >= asking.MAX_ATTEMPTS or monotonic() + delay >= deadline:
             raise
         _pause(delay)
         body = ask()
@@ -129,6 +131,8 @@ class _Reads:
                 beat = now + settings.heartbeat_seconds
                 yield pieces or [Silence()]
             if self._ended:
+                with suppress(Gone):  # who has it all
+                    self._body.settle(SETTLE_SECONDS)
                 return
             if now >= min(give_up, end):
                 yield self._give_up("up_idle" if begun and now < end else "up_timeout")
@@ -158,6 +162,7 @@ class _Reads:
 
     def _finish(self) -> list[Piece]:
         self._asked.usage = self._chunks.usage
+        self._chunks.seen = self._chunks.seen or self._events.rest.startswith(b"data:")  # one that was cut
         return self._chunks.finish()
 
     def _whole(self) -> list[bytes]:

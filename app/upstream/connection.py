@@ -3,6 +3,7 @@
 import select
 import socket
 import ssl
+from contextlib import suppress
 from time import monotonic
 
 import httptools
@@ -65,6 +66,13 @@ class Connection:
             if not self._receive(deadline):
                 return None
         return self._response.take()
+
+    def settle(self, seconds: float) -> None:
+        """Wait so long for the end of a response of which nothing more is wanted."""
+        deadline = monotonic() + seconds
+        with suppress(Failure):
+            while not self._response.complete and not self._response.body and self._receive(deadline):
+                pass
 
     def finished(self) -> bool:
         """Tell whether the response is over and the connection can carry another; does not wait."""

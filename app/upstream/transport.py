@@ -83,6 +83,11 @@ class Body(httpx2.SyncByteStream):
             seconds = max(deadline - monotonic(), 0)
         return self._connection.read(seconds)
 
+    def settle(self, seconds: float) -> None:
+        """Wait a little for the end of a body that has said all, so that its connection can be kept."""
+        if self._connection is not None:
+            self._connection.settle(seconds)
+
     def __iter__(self) -> Iterator[bytes]:
         """Yield the body of an error, as far as it is short and quick."""
         size, deadline = 0, monotonic() + ERROR_SECONDS
@@ -132,7 +137,8 @@ class Transport(httpx2.BaseTransport):
             try:
                 return self._exchange(origin, idle, request, deadline)
             except Failure as failure:
-                if idle.heard or failure.code != "up_reset" or monotonic() - started > STALE_SECONDS:
+                was_stale = not idle.heard and failure.code == "up_reset" and monotonic() - started < STALE_SECONDS
+                if not was_stale or asking.current().attempts >= asking.MAX_ATTEMPTS:
                     raise
         return self._exchange(origin, None, request, deadline)
 
@@ -141,7 +147,7 @@ class Transport(httpx2.BaseTransport):
     ) -> httpx2.Response:
         """Send over a connection, or a new one, and return the response."""
         asked = asking.current()
-        asked.attempts += 1
+        asked.attempts, asked.status = asked.attempts + 1, None
         connection = connection or Connection(dial(origin, self._tls, self._proxy, self._connect_seconds))
         body = Body(self, origin, connection)
         try:

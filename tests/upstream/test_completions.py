@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from threading import Event
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 import httpx2
@@ -504,11 +504,14 @@ def test_closing_an_answer_closes_the_provider_s_connection_at_once(server: Serv
         assert server.closed[0].wait(SOON)
 
 
-def test_a_finished_answer_leaves_its_connection_for_the_next(server: Server) -> None:
+@pytest.mark.parametrize("pause", [0, 0.02], ids=["all at once", "the last chunk by itself"])
+def test_a_finished_answer_leaves_its_connection_for_the_next(server: Server, pause: float) -> None:
     def script(peer: Peer) -> None:
         for _ in range(2):
             peer.request()
-            peer.send(chunked(says("Hi"), STOP, DONE) + LAST)
+            peer.send(chunked(says("Hi"), STOP, DONE))
+            sleep(pause)
+            peer.send(LAST)
         peer.wait()
 
     server.play(script)

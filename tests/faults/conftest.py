@@ -1,0 +1,77 @@
+"""One scripted provider and one observed service for all rows; and what holds of every row."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from tests.faults import scripts
+from tests.faults.far import Far
+from tests.faults.sluice import ANSWER, KEY, KEYS, PROMPT, Sluice, environment, start
+from tests.processes import Processes
+
+SENT = {
+    "accept", "accept-encoding", "authorization", "content-length", "content-type", "host", "user-agent",
+}  # fmt: skip
+"""Every header that may reach a provider."""
+
+
+@pytest.fixture(scope="session")
+def far() -> Iterator[Far]:
+    """The provider."""
+    with Far() as listening:
+        yield listening
+
+
+@pytest.fixture(scope="session")
+def sluice(processes: Processes, far: Far) -> Iterator[Sluice]:
+    """The service, in scaled time. At the end its log has one record for each chat, and nobody's secrets."""
+    far.script("warm", scripts.ok)
+    started = start(processes, far, environment(far))
+    for mode in ("text", "sse"):
+        assert ANSWER in started.chat("warm", mode).text()
+    started.calm()
+    yield started
+    assert_clean(started)
+    assert "Traceback" not in started.service.log.read_text()
+    twice = [name for name, count in Counter(one["requestId"] for one in started.records()).items() if count > 1]
+    assert twice == []
+
+
+@pytest.fixture(autouse=True)
+def _settled(sluice: Sluice, far: Far) -> Iterator[None]:
+    """Hold every test to what is true of all rows, which begin without a kept connection.
+
+    The provider was sent nothing but what it needs; its connections are closed within a second, but for those over
+    which a whole answer came; nothing is left in the worker; it is alive, and quick.
+    """
+    far.hang_up()
+    before = len(far.all_asked())
+    yield
+    assert far.errors == []
+    for asked in far.all_asked()[before:]:
+        assert set(asked.headers) <= SENT, asked.headers
+        assert asked.headers["accept-encoding"] == "identity"
+        assert asked.headers["authorization"].removeprefix("Bearer ") in KEYS.values()
+        assert asked.kept or asked.wait_closed(1)
+    sluice.assert_calm()
+    assert min(sluice.healthz_ms() for _ in range(3)) < 100
+
+
+@pytest.fixture(params=["text", "sse"])
+def mode(request: pytest.FixtureRequest) -> str:
+    """The two protocols of the client."""
+    return str(request.param)
+
+
+@pytest.fixture
+def model(request: pytest.FixtureRequest) -> str:
+    """A model's name that no other test uses."""
+    return str(request.node.name)
+
+
+def assert_clean(sluice: Sluice) -> None:
+    """No key, no prompt and no answer is in the log."""
+    log = sluice.service.log.read_text()
+    for secret in (KEY, PROMPT, ANSWER):
+        assert secret not in log

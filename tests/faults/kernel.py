@@ -1,0 +1,53 @@
+"""What the kernel knows of the service's sockets, so that nobody has to ask the service."""
+
+import socket
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.processes import Service
+
+ESTABLISHED, CONNECTING = "01", "02"
+"""States of a TCP connection in /proc/net/tcp."""
+
+
+class Row(NamedTuple):
+    """One TCP socket of this machine."""
+
+    local: int
+    remote: int
+    state: str
+    inode: str
+
+
+def rows() -> list[Row]:
+    """Return all sockets."""
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return [Row(_port(line[1]), _port(line[2]), line[3], line[9]) for line in lines]
+
+
+def connecting(port: int) -> bool:
+    """Tell whether somebody is trying to connect to a port."""
+    return any(row.remote == port and row.state == CONNECTING for row in rows())
+
+
+def listening(port: int) -> bool:
+    """Tell whether somebody accepts connections, or at least lets them wait."""
+    with socket.socket() as sock:
+        return sock.connect_ex(("127.0.0.1", port)) == 0
+
+
+def worker_of(service: Service, client_port: int) -> int | None:
+    """Return the worker that has accepted a client's connection."""
+    inodes = {f"socket:[{row.inode}]" for row in rows() if (row.local, row.remote) == (service.port, client_port)}
+    for worker in service.pids()[1:]:
+        with suppress(FileNotFoundError):
+            for path in Path(f"/proc/{worker}/fd").iterdir():
+                with suppress(FileNotFoundError):
+                    if str(path.readlink()) in inodes:
+                        return worker
+    return None
+
+
+def _port(address: str) -> int:
+    return int(address.rpartition(":")[2], 16)

@@ -1,0 +1,29 @@
+"""The one line of the log that every chat leaves."""
+
+from typing import Any
+
+from app.answer import CODES
+from tests.faults.sluice import Sluice
+
+OUTCOMES = CODES | {"ok", "client_gone", "client_stalled"}
+
+
+def logged(
+    sluice: Sluice,
+    request_id: str,
+    outcome: str,
+    status: int,
+    *,
+    upstream: int | None = None,
+    attempts: int = 0,
+    seconds: tuple[float, float] = (0, 1),
+) -> dict[str, Any]:
+    """Return a chat's record, which says this, and that it took so long."""
+    record = sluice.record(request_id)
+    told = {name: record[name] for name in ("outcome", "status", "upstreamStatus", "attempts")}
+    assert told == {"outcome": outcome, "status": status, "upstreamStatus": upstream, "attempts": attempts}, record
+    assert outcome in OUTCOMES
+    low, high = seconds
+    assert low - 0.05 <= record["durationMs"] / 1000 <= high, record
+    assert record["ttftMs"] is None or record["ttftMs"] <= record["durationMs"]
+    return record

@@ -1,0 +1,39 @@
+"""Providers that take their time, each in its own way."""
+
+from tests.faults import scripts
+from tests.faults.far import Peer, Script
+
+WORD = "word "
+WORDS = "".join(f"{number} " for number in range(10))
+
+stalling = scripts.sending(scripts.CHUNKED, scripts.chunk(scripts.delta()))
+"""Begin to answer, and say no more."""
+
+
+def silent(_: Peer) -> None:
+    """Take the request and never answer."""
+
+
+def ticking(seconds: float) -> Script:
+    """Send a word every so often, for ever."""
+
+    def script(peer: Peer) -> None:
+        peer.send(scripts.CHUNKED)
+        while not peer.wait(seconds):
+            peer.send(scripts.chunk(scripts.delta(WORD)))
+
+    return script
+
+
+endless = ticking(0.02)
+sedate = ticking(0.3)
+"""Often enough never to be idle, and seldom enough for hundreds of them."""
+
+
+def short(peer: Peer) -> None:
+    """Take a second for ten words."""
+    peer.send(scripts.CHUNKED)
+    for word in WORDS.split():
+        peer.send(scripts.chunk(scripts.delta(f"{word} ")))
+        peer.wait(0.1)
+    peer.send(scripts.chunk(scripts.stop(), scripts.DONE), scripts.LAST)

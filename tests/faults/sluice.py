@@ -1,0 +1,248 @@
+"""The service under test, as a client, its log and the kernel see it."""
+
+import json
+import re
+import shlex
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from threading import Thread
+from typing import Any
+
+import httptools
+
+from tests.faults import pulse
+from tests.faults.far import Far, Script
+from tests.faults.worker import descriptors
+from tests.processes import Processes, Service, procfile, wait_for
+
+SECONDS = 15
+"""How long anything may take before a test gives up."""
+
+KEY = f"canary{uuid.uuid4().hex}"
+PROMPT = f"prompt{uuid.uuid4().hex}"
+ANSWER = f"answer{uuid.uuid4().hex}"
+"""Marks that no log may hold; the key's no answer either."""
+
+CONNECT, COMMIT, FIRST_EVENT, IDLE, STREAM = 0.6, 1.5, 2.1, 0.8, 8.0
+"""Seconds: the scaled timeouts that the rows measure."""
+
+SCALED = {
+    "CONNECT_TIMEOUT_SECONDS": str(CONNECT),
+    "COMMIT_SECONDS": str(COMMIT),
+    "FIRST_EVENT_TIMEOUT_SECONDS": str(FIRST_EVENT),
+    "IDLE_TIMEOUT_SECONDS": str(IDLE),
+    "STREAM_TIMEOUT_SECONDS": str(STREAM),
+    "HEARTBEAT_SECONDS": "0.2",
+    "BODY_TIMEOUT_SECONDS": "0.8",
+    "WRITE_TIMEOUT_SECONDS": "0.8",
+    "HEADER_TIMEOUT_SECONDS": "0.8",
+    "DRAIN_SECONDS": "1.5",
+}
+
+FOREIGN = {
+    # What the SDK would send to any provider if it were let: none of it may ever arrive.
+    "OPENAI_ORG_ID": f"org-{KEY}",
+    "OPENAI_PROJECT_ID": f"proj-{KEY}",
+    "OPENAI_ADMIN_KEY": f"sk-admin-{KEY}",
+    "OPENAI_CUSTOM_HEADERS": f"X-Foreign: {KEY}\nAuthorization: Bearer sk-foreign-{KEY}",
+}
+
+KEYS = {f"{name}_API_KEY": f"sk-{name[:1].lower()}-{KEY}" for name in ("OPENAI", "GROQ", "MISTRAL", "AZURE_OPENAI")}
+
+
+def environment(far: Far, **changes: str) -> dict[str, str]:
+    """Return an environment in which OpenAI, Groq and Mistral are the far end, in scaled time."""
+    bases = {f"{name}_BASE_URL": far.url for name in ("OPENAI", "GROQ", "MISTRAL")}
+    return {**FOREIGN, **SCALED, **KEYS, **bases, **changes}
+
+
+@dataclass
+class Seen:
+    """An answer, in the bytes that came, and when. `whole` tells whether its framing says that this was all."""
+
+    raw: bytearray = field(default_factory=bytearray)
+    body: bytearray = field(default_factory=bytearray)
+    headers: dict[str, str] = field(default_factory=dict)
+    status: int = 0
+    whole: bool = False
+    sent_at: float = 0
+    first_at: float = 0
+    ended_at: float = 0
+    model: str = ""
+    mode: str = ""
+    provider: str = ""
+
+    @property
+    def request_id(self) -> str:
+        """Return the id that the service's log has for it."""
+        return self.headers["x-request-id"]
+
+    @property
+    def took(self) -> float:
+        """Return the seconds from the question to the answer's end."""
+        return self.ended_at - self.sent_at
+
+    def json(self) -> dict[str, Any]:
+        """Return an error's body."""
+        found: dict[str, Any] = json.loads(self.body)
+        return found
+
+    def parts(self) -> list[dict[str, Any]]:
+        """Return the JSON of server-sent events, in their order."""
+        return [json.loads(block[6:]) for block in bytes(self.body).split(b"\n\n") if block.startswith(b"data: {")]
+
+    def text(self) -> str:
+        """Return the answer's text in either protocol."""
+        if self.headers["content-type"] == "text/event-stream":
+            return "".join(part["delta"] for part in self.parts() if part["type"] == "text-delta")
+        return bytes(self.body).decode()
+
+
+class Call:
+    """A request under way, over a connection of its own."""
+
+    def __init__(self, port: int, request: bytes) -> None:
+        self.seen = Seen()
+        self._parser = httptools.HttpResponseParser(self)
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=SECONDS)
+        self.seen.sent_at = time.monotonic()
+        self.socket.sendall(request)
+
+    def finish(self) -> Seen:
+        """Read to the answer's end, and let go."""
+        while not self.seen.whole and self._take():
+            pass
+        self.seen.ended_at = time.monotonic()
+        self.socket.close()
+        assert KEY.encode() not in self.seen.raw, "an answer shows a key"
+        return self.seen
+
+    def _take(self) -> bool:
+        try:
+            data = self.socket.recv(256 * 1024)
+        except ConnectionResetError:
+            return False
+        self.seen.first_at = self.seen.first_at or time.monotonic()
+        self.seen.raw += data
+        if data:
+            self._parser.feed_data(data)
+        return bool(data)
+
+    # What httptools calls.
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.seen.headers[name.decode().lower()] = value.decode()
+
+    def on_headers_complete(self) -> None:
+        self.seen.status = self._parser.get_status_code()
+
+    def on_body(self, data: bytes) -> None:
+        self.seen.body += data
+
+    def on_message_complete(self) -> None:
+        self.seen.whole = True
+
+
+class Sluice:
+    """A service under the Procfile's line, in front of a far end."""
+
+    def __init__(self, service: Service, far: Far) -> None:
+        self.service = service
+        self.port = service.port
+        self.worker = service.pids()[1]
+        self.far = far
+        self._calm = {"greenlets": 0, "chats": 0, "descriptors": 0}
+
+    def start(self, model: str, mode: str = "text", provider: str = "openai", **more: Any) -> Call:  # noqa: ANN401
+        """Send a question; `more` are the chat's settings, and `prompt`."""
+        call = Call(self.port, question(model, mode, provider, **more))
+        call.seen.model, call.seen.mode, call.seen.provider = model, mode, provider
+        return call
+
+    def chat(self, model: str, mode: str = "text", provider: str = "openai", **more: Any) -> Seen:  # noqa: ANN401
+        """Ask a question and read its answer to the end."""
+        return self.start(model, mode, provider, **more).finish()
+
+    def ask(self, model: str, mode: str, *scripts: Script, provider: str = "openai") -> Seen:
+        """Let the far end play this for a model, and ask it."""
+        return self.chat(self.far.script(model, *scripts), mode, provider)
+
+    def records(self, request_id: str = "") -> list[dict[str, Any]]:
+        """Return the log's records of chats: all, or a request's."""
+        lines = self.service.log.read_text().rpartition("\n")[0].splitlines()  # the last may be half written
+        found = [json.loads(line) for line in lines if line.startswith("{") and request_id in line]
+        return [record for record in found if record["event"] == "chat" and request_id in ("", record["requestId"])]
+
+    def record(self, request_id: str) -> dict[str, Any]:
+        """Return a request's one record, which may be a moment behind its answer."""
+        found = wait_for(lambda: self.records(request_id), 2)
+        assert len(found) == 1, found
+        return found[0]
+
+    def healthz_ms(self) -> float:
+        """Return how long the service takes to say that it is alive."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=SECONDS) as sock:
+            return pulse.beat(sock)
+
+    @contextmanager
+    def pulse(self) -> Iterator[list[float]]:
+        """Ask all the while whether the service is alive; the list takes each answer's milliseconds."""
+        command = [sys.executable, "-IS", pulse.__file__, str(self.port)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            assert process.stdin
+            assert process.stdout
+            found = [float(process.stdout.readline())]
+            reader = Thread(target=lambda lines: found.extend(map(float, lines)), args=(process.stdout,))
+            reader.start()
+            try:
+                yield found
+            finally:
+                process.stdin.close()
+                reader.join()
+
+    def observed(self) -> dict[str, int]:
+        """Return how many greenlets, running chats and descriptors there are in the worker."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=SECONDS) as sock:
+            sock.sendall(b"GET /observed HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            body = sock.makefile("rb").read().partition(b"\r\n\r\n")[2]
+        found: dict[str, int] = json.loads(re.findall(rb"\{.*\}", body)[0])
+        return found | {"descriptors": descriptors(self.worker, self.far.port)}
+
+    def calm(self) -> None:
+        """Take what there is now as the state to which every fault must return."""
+        self._calm = wait_for(lambda: now if (now := self.observed()) == self.observed() else None)
+
+    def assert_calm(self, seconds: float = 3) -> None:
+        """Wait until nothing is left of what went on."""
+        deadline = time.monotonic() + seconds
+        while (now := self.observed()) and any(now[name] > self._calm[name] for name in now):
+            assert time.monotonic() < deadline, f"{now} is left, {self._calm} was there before"
+            time.sleep(0.02)
+        assert self.service.pids()[1:] == [self.worker], "the worker was replaced"
+
+
+def start(processes: Processes, far: Far, settings: Mapping[str, str]) -> Sluice:
+    """Start the Procfile's line, with a look inside."""
+    line = shlex.join(procfile("web")).replace("wsgi:app", "tests.faults.observed:app")
+    return Sluice(processes.fresh_service(settings, line), far)
+
+
+def question(model: str, mode: str = "text", provider: str = "openai", **more: Any) -> bytes:  # noqa: ANN401
+    """Write a chat request."""
+    messages = [{"role": "user", "content": more.pop("prompt", PROMPT)}]
+    body = json.dumps({"chatSettings": {"model": model, **more}, "messages": messages}).encode()
+    head = [
+        f"POST /api/chat/{provider} HTTP/1.1",
+        "Host: localhost",
+        "Content-Type: text/plain;charset=UTF-8",
+        f"Content-Length: {len(body)}",
+        f"Accept: {'text/event-stream' if mode == 'sse' else '*/*'}",
+        f"X-Request-ID: fault-{uuid.uuid4().hex}",
+    ]
+    return "\r\n".join([*head, "", ""]).encode() + body

@@ -1,0 +1,251 @@
+"""A process that must end: what runs may finish for a while, then gets an honest end; nothing new is taken."""
+
+import os
+import re
+import signal
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+
+import pytest
+
+from tests.faults import kernel, scripts
+from tests.faults.far import Far, Peer
+from tests.faults.log import logged
+from tests.faults.paces import WORD, WORDS, endless, short, silent, stalling
+from tests.faults.raw import Client, chat, connect, new_id
+from tests.faults.sluice import ANSWER, Sluice, environment
+from tests.processes import Processes, wait_for
+
+DRAIN = 1.6
+"""Seconds: how long running answers may go on here, and how long it may take until the process has gone after that."""
+GONE = 2.5
+
+LINE = "gunicorn tests.faults.observed:app"
+SLOW = {
+    # None of these may end a chat of these tests before its process does.
+    "COMMIT_SECONDS": "9",
+    "FIRST_EVENT_TIMEOUT_SECONDS": "9",
+    "IDLE_TIMEOUT_SECONDS": "9",
+    "HEADER_TIMEOUT_SECONDS": "9",
+    "WRITE_TIMEOUT_SECONDS": "9",
+    "DRAIN_SECONDS": str(DRAIN),
+}
+
+
+@pytest.fixture
+def leaving(processes: Processes, far: Far) -> Sluice:
+    """A service of the test's own."""
+    return Sluice(processes.fresh_service(environment(far, **SLOW), LINE), far)
+
+
+def master(leaving: Sluice) -> None:
+    """Tell the master only, as most platforms do."""
+    leaving.service.process.send_signal(signal.SIGTERM)
+
+
+def everybody_twice(leaving: Sluice) -> None:
+    """Tell every process, and again while they drain, as Heroku may."""
+    pids = leaving.service.pids()
+    for _ in range(2):
+        for pid in pids:
+            os.kill(pid, signal.SIGTERM)
+        time.sleep(0.2)
+
+
+def text_of(client: Client) -> str:
+    """Return the text of an answer in either protocol."""
+    answer = client.answer()
+    if answer.headers["content-type"] == "text/event-stream":
+        return "".join(part["delta"] for part in answer.parts() if part["type"] == "text-delta")
+    return answer.body.decode()
+
+
+def test_p1_a_short_answer_may_finish(leaving: Sluice, far: Far, model: str) -> None:
+    far.script(model, short)
+    names = [new_id(), new_id()]
+    with (
+        connect(leaving.port, chat(model, names[0])) as text,
+        connect(leaving.port, chat(model, names[1], mode="sse")) as sse,
+    ):
+        for client in (text, sse):
+            client.until(b"0 ")
+        master(leaving)
+        told = time.monotonic()
+        for client in (text, sse):
+            client.until(b"0\r\n\r\n")
+            assert client.answer().whole
+            assert text_of(client) == WORDS
+        assert sse.answer().body.endswith(b"data: [DONE]\n\n")
+        assert leaving.service.process.wait(DRAIN + GONE) == 0
+        assert time.monotonic() - told < 1 + GONE
+        for client in (text, sse):
+            assert client.end()
+    for name in names:
+        logged(leaving, name, "ok", 200, upstream=200, attempts=1, seconds=(1, 2))
+
+
+PHASES = {
+    # A chat's mode, its provider's pace, and the HTTP version of its client.
+    "text": ("text", endless, "1.1"),
+    "sse": ("sse", endless, "1.1"),
+    "silent text": ("text", stalling, "1.1"),
+    "silent sse": ("sse", stalling, "1.1"),
+    "text over HTTP/1.0": ("text", endless, "1.0"),
+    "not begun": ("text", silent, "1.1"),
+}
+LATE = {"one byte later": 1, "some headers later": 20}
+"""Requests of which so many bytes had come when the process was told to end."""
+
+
+def open_all(leaving: Sluice, far: Far, model: str, stack: ExitStack) -> dict[str, Client]:
+    """Open a chat in every phase; return when all are there. Their request ids are their names."""
+    clients = {}
+    for kind, (mode, pace, version) in PHASES.items():
+        request = chat(far.script(f"{model} {kind}", pace), _id(kind), mode=mode, version=version)
+        clients[kind] = stack.enter_context(connect(leaving.port, request))
+        if pace is not silent:
+            clients[kind].until((WORD if pace is endless else ANSWER).encode())
+        wait_for(lambda kind=kind: far.asked(f"{model} {kind}"))  # type: ignore[misc]
+    return clients
+
+
+def _id(kind: str) -> str:
+    return re.sub(r"\W", "_", kind.rjust(8, "_"))
+
+
+def assert_drained(kind: str, client: Client) -> None:
+    """An answer was ended honestly."""
+    answer = client.answer()
+    assert b"[DONE]" not in answer.body
+    if kind == "not begun":
+        assert answer.failure() == (503, "draining")
+        assert answer.headers["retry-after"] == "5"
+    elif "sse" in kind:
+        assert answer.parts()[-2]["data"]["code"] == "draining"
+        assert answer.parts()[-1]["type"] == "error"
+    else:
+        assert not answer.whole
+        assert client.ended == "reset" or "1.0" not in kind
+
+
+def drained(leaving: Sluice, far: Far, model: str, tell: Callable[[Sluice], None]) -> None:
+    """Let chats in every phase, and some that come late, meet the end of their process."""
+    requests = {kind: chat(model, _id(kind)) for kind in LATE}
+    with ExitStack() as stack:
+        clients = open_all(leaving, far, model, stack)
+        late = {kind: stack.enter_context(connect(leaving.port)) for kind in LATE}
+        for kind, client in late.items():
+            wait_for(lambda client=client: kernel.worker_of(leaving.service, client.port()))  # type: ignore[misc]
+            client.send(requests[kind][: LATE[kind]])
+        told = time.monotonic()
+        tell(leaving)
+        wait_for(lambda: not kernel.listening(leaving.port), 1.5)
+        assert time.monotonic() - told < DRAIN
+        for kind, client in late.items():
+            client.send(requests[kind][LATE[kind] :])
+            client.end()
+            assert client.answer().failure() == (503, "draining")
+            assert client.answer().headers["retry-after"] == "5"
+        assert not any(client.ended for client in clients.values())
+        for client in clients.values():
+            client.end(DRAIN + GONE)
+        assert DRAIN - 0.1 < time.monotonic() - told < DRAIN + 1
+        for kind, client in clients.items():
+            assert_drained(kind, client)
+            far.asked(f"{model} {kind}")[0].wait_closed(1)
+        assert leaving.service.process.wait(DRAIN + GONE) == 0
+        assert time.monotonic() - told < DRAIN + GONE
+    for kind in PHASES:
+        status, upstream = (503, None) if kind == "not begun" else (200, 200)
+        window = (DRAIN - 0.5, DRAIN + 3)
+        logged(leaving, _id(kind), "draining", status, upstream=upstream, attempts=1, seconds=window)
+    for kind in LATE:
+        logged(leaving, _id(kind), "draining", 503)
+    assert far.asked(model) == []
+    assert "Traceback" not in leaving.service.log.read_text()
+
+
+def test_p2_an_endless_answer_gets_an_honest_end(leaving: Sluice, far: Far, model: str) -> None:
+    drained(leaving, far, model, master)
+
+
+def test_p3_it_is_the_same_when_every_process_is_told_twice(leaving: Sluice, far: Far, model: str) -> None:
+    drained(leaving, far, model, everybody_twice)
+
+
+def test_p2_a_request_that_came_with_its_connection_is_refused_in_words_too(
+    leaving: Sluice, far: Far, model: str
+) -> None:
+    """Its first bytes were read without waiting for them, so that it may look like an idle connection."""
+    far.script(model, endless)
+    name = new_id()
+    request = chat(model, name)
+    with connect(leaving.port, chat(model, new_id())) as busy, connect(leaving.port, request[:20]) as client:
+        busy.until(WORD.encode())
+        wait_for(lambda: kernel.worker_of(leaving.service, client.port()))
+        master(leaving)
+        wait_for(lambda: not kernel.listening(leaving.port), 1.5)
+        assert not client.take(0.001)
+        assert not client.ended
+        client.send(request[20:])
+        client.end()
+        assert client.answer().failure() == (503, "draining")
+    logged(leaving, name, "draining", 503)
+
+
+def test_p2_a_reader_who_reads_nothing_does_not_hold_the_process(leaving: Sluice, far: Far, model: str) -> None:
+    """The chat waits for the client to take something, so that nothing can be told to that one any more."""
+
+    def flood(peer: Peer) -> None:
+        peer.send(scripts.CHUNKED)
+        while True:
+            peer.send(scripts.chunk(scripts.delta("x" * 16_000)))
+
+    far.script(model, flood)
+    with connect(leaving.port, chat(model, name := new_id(), mode="sse"), receive_buffer=4096) as client:
+        (asked,) = wait_for(lambda: far.asked(model))
+        time.sleep(0.3)  # until every buffer on the way is full
+        told = time.monotonic()
+        master(leaving)
+        assert DRAIN - 0.1 < asked.wait_closed(DRAIN + 1) - told < DRAIN + 1
+        assert leaving.service.process.wait(DRAIN + GONE) == 0
+        client.end()
+        assert not client.answer().whole
+        assert b"[DONE]" not in client.received
+    logged(leaving, name, "draining", 200, upstream=200, attempts=1, seconds=(DRAIN, DRAIN + 2))
+
+
+def test_p18_a_worker_that_has_served_enough_ends_as_if_it_were_told(
+    processes: Processes, far: Far, model: str
+) -> None:
+    line = LINE.replace("gunicorn", "gunicorn --max-requests 4")  # /healthz, by which the start is seen, is the first
+    recycled = Sluice(processes.fresh_service(environment(far, **SLOW), line), far)
+    far.script(model, endless)
+    ending = far.script(f"{model}, ending", short)
+    after = far.script(f"{model}, after", scripts.ok)
+    names = [new_id(), new_id(), new_id(), new_id()]
+    with (
+        connect(recycled.port, chat(model, names[0])) as text,
+        connect(recycled.port, chat(model, names[1], mode="sse")) as sse,
+    ):
+        for client in (text, sse):
+            client.until(b"word ")
+        started = time.monotonic()
+        with connect(recycled.port, chat(ending, names[2])) as last:
+            last.until(b"0\r\n\r\n")
+            assert (last.answer().whole, text_of(last)) == (True, WORDS)
+        assert text.end() in {"fin", "reset"}
+        assert sse.end() in {"fin", "reset"}
+        assert DRAIN - 0.1 < time.monotonic() - started < DRAIN + 1
+        assert not text.answer().whole
+        assert sse.answer().parts()[-2]["data"]["code"] == "draining"
+        assert b"[DONE]" not in sse.answer().body
+    with connect(recycled.port, chat(after, names[3])) as client:
+        client.until(b"0\r\n\r\n", 5)
+        assert client.answer().body.decode() == ANSWER
+    assert recycled.worker not in recycled.service.pids()
+    for name in names[:2]:
+        logged(recycled, name, "draining", 200, upstream=200, attempts=1, seconds=(DRAIN - 0.2, DRAIN + 2))
+    for name in names[2:]:
+        logged(recycled, name, "ok", 200, upstream=200, attempts=1, seconds=(0, 2))
