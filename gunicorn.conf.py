@@ -40,7 +40,8 @@ def _number(variable: str, default: int) -> float:
 def _raise_descriptor_limit() -> None:
     """Open as many descriptors as the system allows: a chat takes two, and many systems begin with 1,024 in all."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    with suppress(ValueError, OSError):  # "unlimited" is refused in some places
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 _raise_descriptor_limit()

@@ -28,7 +28,7 @@ class Finish(NamedTuple):
     """The provider's own end of the answer.
 
     `reason` is its `finish_reason` (`stop`, `length`, `content_filter`, ...), or `unknown` where it gave none.
-    `usage` is its token count as it came, or None.
+    `usage` is its token counts by its own names, or None.
     """
 
     reason: str

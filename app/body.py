@@ -11,7 +11,7 @@ from flask import Request
 from gevent.monkey import is_module_patched
 from gunicorn.http.errors import NoMoreData, ParseException
 
-from app.answer import Failure
+from app.answer import Failure, Gone
 from app.config import Settings
 
 MAX_VALUES = 500_000
@@ -45,6 +45,8 @@ def _read(request: Request, settings: Settings) -> bytes:
     try:
         with _deadline(settings.body_timeout_seconds):
             data: bytes = request.environ["wsgi.input"].read(limit + 1 if length is None else length)
+    except ConnectionError as error:
+        raise Gone from error
     except (ParseException, NoMoreData) as error:
         raise _invalid("it ends before it is whole") from error
     if len(data) > limit:

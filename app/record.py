@@ -5,14 +5,12 @@ import sys
 from datetime import UTC, datetime
 from time import monotonic
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import msgspec
 
 from app.answer import Failure, Gone
 from app.upstream.asking import Asking
-
-_TOKENS = ("prompt_tokens", "completion_tokens", "total_tokens")
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +20,7 @@ def start_log() -> None:
     log.setLevel(logging.INFO)
     if not log.hasHandlers():
         log.addHandler(logging.StreamHandler(sys.stdout))
+        log.propagate = False
 
 
 class Record:
@@ -68,7 +67,7 @@ class Record:
             "bytesOut": self.bytes_out,
             "attempts": asking.attempts,
         }
-        return line | ({"usage": usage} if (usage := _counts(asking.usage)) else {})
+        return line | ({"usage": asking.usage} if asking.usage else {})
 
 
 def _outcome(error: BaseException | None) -> tuple[str, int]:
@@ -80,11 +79,6 @@ def _outcome(error: BaseException | None) -> tuple[str, int]:
     if error is None or isinstance(error, GeneratorExit):
         return "client_gone", 499
     return "internal", 500
-
-
-def _counts(usage: dict[str, Any] | None) -> dict[str, int]:
-    """Return the token counts of a usage; a provider can write anything else into it."""
-    return {name: count for name in _TOKENS if isinstance(count := (usage or {}).get(name), int)}
 
 
 def _milliseconds(seconds: float) -> float:

@@ -47,8 +47,8 @@ class Streams:
         try:
             yield watch
         finally:
-            watch.stop()
             self._running.discard(watch)
+            watch.stop()
 
     def drain(self) -> None:
         """Take no more chats."""
@@ -121,9 +121,14 @@ def _cut_on_failure(frames: Iterator[bytes], watch: Watch, record: Record, resou
                 watch.writing = True
                 yield frame
                 watch.writing = False
-        except Failure as failure:
+        except Gone:
+            raise
+        except Exception as error:
+            if not isinstance(error, Failure):
+                log.exception("An answer could not be told for a mistake of ours")
+                record.outcome = "internal"
             watch.reset()
-            raise ConnectionResetError(errno.ECONNRESET, "the answer was cut") from failure
+            raise ConnectionResetError(errno.ECONNRESET, "the answer was cut") from error
         except GeneratorExit:  # thrown where the server was writing, and by the server into this
             record.outcome = record.outcome or watch.outcome
             raise

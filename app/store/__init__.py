@@ -128,6 +128,7 @@ class Store:
         if self._is_sqlite:
             _make_private(self._url)
         migrate(self._engine)
+        self._engine.dispose()  # before a server forks: a connection must not be used on both sides
         self._migrated = True
 
     def _threads(self) -> Any:  # noqa: ANN401 - gevent has no types

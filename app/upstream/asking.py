@@ -47,7 +47,7 @@ class Asking:
     first_piece: float | None = None
     """When the first piece came, on the monotonic clock."""
     usage: dict[str, Any] | None = None
-    """The provider's token count, as it came."""
+    """The provider's token counts, by its own names."""
 
 
 _current: ContextVar[Asking] = ContextVar("asking")

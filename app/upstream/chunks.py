@@ -1,6 +1,7 @@
 """The events of a streamed chat completion -> pieces (https://platform.openai.com/docs/api-reference/chat-streaming)."""
 
 import json
+import re
 from itertools import groupby
 from typing import Any, TypeVar
 
@@ -10,6 +11,7 @@ from app.answer import Failure, Finish, Piece, Reasoning, Text
 from app.upstream.refusal import reported
 
 _END = b"[DONE]"
+_COUNT = re.compile(r"[a-z_]{1,50}")
 
 T = TypeVar("T")
 
@@ -102,7 +104,7 @@ class ChunkReader:
     def _take(self, chunk: _Chunk, pieces: list[Text | Reasoning]) -> None:
         if chunk.error is not None or chunk.object == "error":
             raise reported(self._label, self._key, chunk.error if chunk.error is not None else chunk.message)
-        self.usage = chunk.usage or (chunk.x_groq and chunk.x_groq.usage) or self.usage
+        self.usage = _counts(chunk.usage or (chunk.x_groq and chunk.x_groq.usage) or {}) or self.usage
         for choice in (chunk.choices or ())[:1]:
             if (delta := choice.delta or choice.message) is not None:
                 self._add(delta, pieces)
@@ -133,6 +135,16 @@ class ChunkReader:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
+def _counts(usage: dict[str, Any], *, with_details: bool = True) -> dict[str, Any]:
+    """Return the numbers of a usage, and of the details in it; a provider could write anything else there."""
+    known = {name: value for name, value in usage.items() if _COUNT.fullmatch(name)}
+    found = {name: value for name, value in known.items() if type(value) in (int, float)}
+    for name, value in known.items():
+        if with_details and isinstance(value, dict) and (details := _counts(value, with_details=False)):
+            found[name] = details
+    return found
+
+
 def _joined(pieces: list[Text | Reasoning]) -> list[Piece]:
     joined: list[Piece] = []
     for is_text, run in groupby(pieces, lambda piece: isinstance(piece, Text)):
@@ -160,8 +172,8 @@ def _odd_chunk(event: bytes) -> _Chunk:
     choices = _get(body, "choices", list) or []
     return _Chunk(
         choices=[_odd_choice(choice) for choice in choices],
-        usage=_encodable(_get(body, "usage", dict)),
-        x_groq=_GroqChunk(_encodable(_get(_get(body, "x_groq", dict), "usage", dict))),
+        usage=_get(body, "usage", dict),
+        x_groq=_GroqChunk(_get(_get(body, "x_groq", dict), "usage", dict)),
         error=body.get("error") if isinstance(body, dict) else None,
         object=_get(body, "object", str),
         message=body.get("message") if isinstance(body, dict) else None,

@@ -31,7 +31,7 @@ class Connection:
         self.opened = monotonic()
         self.heard = False
         self._sent = False
-        self._response = Response()
+        self._response: Response
 
     def send(self, request: bytes, seconds: float) -> None:
         """Send a whole request, and expect its response; `heard` tells whether a byte of that came."""
@@ -43,11 +43,12 @@ class Connection:
             self._sent = True
         except Gone:
             raise
-        except TimeoutError as error:
-            raise Failure(500, "up_timeout", "The provider did not take the request in time.") from error
         except OSError as error:
-            if not self._is_answered():
-                raise Failure(500, "up_reset", "The connection to the provider was lost.") from error
+            if self._is_answered():
+                return
+            if isinstance(error, TimeoutError):
+                raise Failure(500, "up_timeout", "The provider did not take the request in time.") from error
+            raise Failure(500, "up_reset", "The connection to the provider was lost.") from error
 
     def head(self, seconds: float) -> "Response | None":
         """Return the response once its headers are here, or None if they are not within so many seconds."""
@@ -107,6 +108,8 @@ class Connection:
     def _send_all(self, rest: memoryview, deadline: float) -> None:
         while rest:
             sent = patiently(lambda rest=rest: self._socket.send(rest), self._socket, deadline, select.POLLOUT)  # type: ignore[misc]
+            if not sent:  # which gevent's TLS says where others raise
+                self._wait(self._socket, select.POLLOUT, deadline)
             rest = rest[sent:]
 
     def _receive(self, deadline: float) -> bool:
@@ -118,10 +121,7 @@ class Connection:
         try:
             if not self._pending():
                 self._wait(self._socket, select.POLLIN, deadline)
-            try:
-                self._take()
-            except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):  # TLS had something else to say
-                patiently(self._take, self._socket, deadline)
+            patiently(self._take, self._socket, deadline)
         except TimeoutError:
             return False
         except Gone:

@@ -3,6 +3,7 @@
 import errno
 import ipaddress
 import os
+import re
 import select
 import socket
 import ssl
@@ -122,8 +123,8 @@ def _look_up(host: str, port: int, deadline: float) -> list[Address]:
             except (OSError, UnicodeError) as error:
                 found.append(error)
 
-    Thread(target=resolve, daemon=True).start()
     with here:
+        Thread(target=resolve, daemon=True).start()
         current().wait(here, select.POLLIN, deadline)
     if isinstance(found[0], Exception):
         raise found[0]
@@ -139,7 +140,7 @@ def _through(proxy: Proxy, origin: Origin, deadline: float) -> socket.socket:
         lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}", *_proxy_authorization(url.username, url.password)]
         sock.sendall("\r\n".join([*lines, "", ""]).encode())  # which a new socket always has room for
         reply = _reply(sock, deadline)
-        if reply.split(b" ")[1:2] != [b"200"]:
+        if not re.match(rb"HTTP/1\.\d 2\d\d\b", reply):
             raise OSError(f"the proxy answered {reply[:100]!r}")
     return sock
 

@@ -16,6 +16,8 @@ class EventReader:
         self._begun = False
         self.rest = b""
         """What came behind the last whole event."""
+        self.prologue = b""
+        """What came before the first event with data, where it looks like JSON; at most as much as one event."""
         self._total = 0
         self._ended_in_cr = False
 
@@ -31,7 +33,15 @@ class EventReader:
         *events, self.rest = together.split(b"\n\n")
         if self._total > MAX_STREAM_BYTES or (len(together) > MAX_EVENT_BYTES and _is_too_large(*events, self.rest)):
             raise Failure(500, "up_too_large", "The provider's answer is too large.")
-        return [found for event in events if (found := _data(event))]
+        found = [data for event in events if (data := _data(event))]
+        if events and not found:
+            self._keep(events)
+        return found
+
+    def _keep(self, events: list[bytes]) -> None:
+        """Keep what is no event: a whole answer in place of a stream may have blank lines, too."""
+        if self.prologue or events[0].lstrip().startswith(b"{"):
+            self.prologue = (self.prologue + b"\n\n".join(events))[:MAX_EVENT_BYTES]
 
     def _without_bom(self, data: bytes) -> bytes:
         """Drop a byte order mark, of which the first reads may bring a part each."""

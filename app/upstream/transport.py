@@ -131,7 +131,7 @@ class Transport(httpx2.BaseTransport):
         """
         url, started = request.url, monotonic()
         deadline = started + request.extensions["timeout"]["read"]
-        origin = Origin(url.scheme, url.host, url.port or (443 if url.scheme == "https" else 80))
+        origin = Origin(url.scheme, url.raw_host.decode(), url.port or (443 if url.scheme == "https" else 80))
         idle = self._take(origin)
         if idle is not None:
             try:
@@ -148,7 +148,9 @@ class Transport(httpx2.BaseTransport):
         """Send over a connection, or a new one, and return the response."""
         asked = asking.current()
         asked.attempts, asked.status = asked.attempts + 1, None
-        connection = connection or Connection(dial(origin, self._tls, self._proxy, self._connect_seconds))
+        if connection is None:
+            seconds = min(self._connect_seconds, deadline - monotonic())
+            connection = Connection(dial(origin, self._tls, self._proxy, seconds))
         body = Body(self, origin, connection)
         try:
             connection.send(_bytes(request), deadline - monotonic())
@@ -156,7 +158,9 @@ class Transport(httpx2.BaseTransport):
         except BaseException:
             body.close()
             raise
-        return response or httpx2.Response(200, stream=body, extensions={"body": body})
+        if response is not None:
+            return response
+        return httpx2.Response(200, stream=body, extensions={"body": body})
 
     def _take(self, origin: Origin) -> Connection | None:
         """Return the idle connection to an origin that was used last, unless it has ended."""
