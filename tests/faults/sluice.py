@@ -9,7 +9,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from threading import Thread
 from typing import Any
@@ -190,21 +190,9 @@ class Sluice:
         with socket.create_connection(("127.0.0.1", self.port), timeout=SECONDS) as sock:
             return pulse.beat(sock)
 
-    @contextmanager
-    def pulse(self) -> Iterator[list[float]]:
-        """Ask all the while whether the service is alive; the list takes each answer's milliseconds."""
-        command = [sys.executable, "-IS", pulse.__file__, str(self.port)]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-            assert process.stdin
-            assert process.stdout
-            found = [float(process.stdout.readline())]
-            reader = Thread(target=lambda lines: found.extend(map(float, lines)), args=(process.stdout,))
-            reader.start()
-            try:
-                yield found
-            finally:
-                process.stdin.close()
-                reader.join()
+    def pulse(self) -> AbstractContextManager[list[float]]:
+        """Ask all the while whether the service is alive."""
+        return beating(self.port)
 
     def observed(self) -> dict[str, int]:
         """Return how many greenlets, running chats and descriptors there are in the worker."""
@@ -246,3 +234,20 @@ def question(model: str, mode: str = "text", provider: str = "openai", **more: A
         f"X-Request-ID: fault-{uuid.uuid4().hex}",
     ]
     return "\r\n".join([*head, "", ""]).encode() + body
+
+
+@contextmanager
+def beating(port: int) -> Iterator[list[float]]:
+    """Ask a service all the while whether it is alive; the list takes each answer's milliseconds."""
+    command = [sys.executable, "-IS", pulse.__file__, str(port)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin
+        assert process.stdout
+        found = [float(process.stdout.readline())]
+        reader = Thread(target=lambda lines: found.extend(map(float, lines)), args=(process.stdout,))
+        reader.start()
+        try:
+            yield found
+        finally:
+            process.stdin.close()
+            reader.join()

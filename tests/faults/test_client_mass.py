@@ -1,0 +1,55 @@
+"""Two thousand clients that leave in one moment."""
+
+import resource
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.client import chat_bytes
+from tests.faults.sluice import beating
+from tests.processes import Processes, Simulator, wait_for
+
+CLIENTS = 2000
+
+
+@pytest.fixture
+def _descriptors() -> Iterator[None]:
+    """Let this process have a descriptor for each client; many systems begin with 1,024 in all."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (before[1], before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@pytest.mark.usefixtures("_descriptors")
+def test_k25_two_thousand_clients_leave_at_once(processes: Processes, simulator: Simulator) -> None:
+    """The worker goes on answering others at once, and every provider's connection is closed soon."""
+    service = processes.fresh_service(
+        {
+            "OPENAI_API_KEY": "sk-of-the-crowd",
+            "OPENAI_BASE_URL": f"{simulator.url}/openai/v1",
+            "MAX_STREAMS": str(CLIENTS),
+        }
+    )
+    request = chat_bytes("openai", "demo@stall-3")
+    with ExitStack() as crowd:
+        clients = []
+        for _ in range(CLIENTS):
+            clients.append(crowd.enter_context(socket.create_connection(("127.0.0.1", service.port), timeout=30)))
+            clients[-1].sendall(request)
+        for client in clients:
+            assert client.recv(1)
+        with beating(service.port) as beats:
+            wait_for(lambda: beats)
+            beats.clear()
+            left = time.monotonic()
+            for client in clients:
+                client.close()
+            wait_for(lambda: service.log.read_bytes().count(b'"outcome":"client_gone"') == CLIENTS, 10)
+            took = time.monotonic() - left
+            wait_for(lambda: len(beats) > 20)
+    assert took < 3
+    assert sorted(beats)[len(beats) * 9 // 10] < 100
