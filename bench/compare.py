@@ -1,0 +1,63 @@
+"""All runs of all servers, in turns."""
+
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+from subprocess import DEVNULL, Popen
+
+from bench.cpu import SERVER_CORE, on_core
+from bench.measure import Numbers, Plan, direct, measure
+from bench.rivals import KINDS
+from bench.servers import ROOT, VENV, Kind, Missing, upstream
+from bench.table import Results
+
+
+def compare(names: list[str], runs: int, plan: Plan, folder: Path) -> Results:
+    """Run the servers one after the other, and begin each run with the next of them."""
+    results = Results()
+    kinds = [kind for name in names if (kind := _installed(KINDS[name], results))]
+    for number in range(runs):
+        with upstream(folder) as port:
+            base = direct(port, plan)
+            first = number % max(len(kinds), 1)
+            for kind in kinds[first:] + kinds[:first]:
+                print(f"Run {number + 1} of {runs}: {kind.name} ...", flush=True)
+                try:
+                    numbers = measure(kind, folder, port, _for(kind, number, plan), base)
+                except Missing as missing:
+                    results.missing[kind.name] = f"{missing} (run {number + 1})"
+                else:
+                    results.runs[kind.name].append(numbers | (_create() if kind.name == "sluice" else {}))
+    return results
+
+
+def _installed(kind: Kind, results: Results) -> Kind | None:
+    """Return a server that can be run; note its version, or why it cannot."""
+    try:
+        results.versions[kind.name] = kind.install()
+    except Missing as missing:
+        results.missing[kind.name] = str(missing)
+        return None
+    results.runs[kind.name] = []
+    return kind
+
+
+def _for(kind: Kind, number: int, plan: Plan) -> Plan:
+    """Leave many streams out of a slow server's further runs, which would take most of the time."""
+    few = tuple(name for name in plan.workloads if name != "many")
+    return replace(plan, workloads=few) if kind.slow and number else plan
+
+
+def _create() -> Numbers:
+    """Time `create_app()` in a new Python: the best of three, since what is above it is the machine's."""
+    code = "from app import create_app; create_app()"
+    environment = {"PATH": os.defpath, "DATABASE_URL": "sqlite://"}
+    taken = []
+    for _ in range(3):
+        began = time.monotonic()
+        with on_core(SERVER_CORE):
+            child = Popen([f"{VENV}/bin/python", "-c", code], cwd=ROOT, env=environment, stdin=DEVNULL)
+        _, child.returncode, used = os.wait4(child.pid, 0)
+        taken.append((time.monotonic() - began, used.ru_utime + used.ru_stime))
+    return {"create_s": min(wall for wall, _ in taken), "create_cpu_s": min(cpu for _, cpu in taken)}
