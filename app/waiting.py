@@ -25,7 +25,8 @@ class LoopWait:
         """Wait for nothing yet."""
         self._greenlet, self._hub = gevent.getcurrent(), gevent.get_hub()
         self._ready: Any = None
-        self._ready_for: tuple[socket, int] | None = None
+        self._sock: socket | None = None
+        self._events = 0
         self._timer: Any = None
         self._rings_at = _NEVER
         self._deadline = _NEVER
@@ -38,7 +39,7 @@ class LoopWait:
         if sock is None:
             gevent.sleep(max(deadline - monotonic(), 0))
             raise TimeoutError
-        if self._ready_for != (sock, events):
+        if sock is not self._sock or events != self._events:
             self._watch(sock, events)
         self._deadline = deadline
         if deadline < self._rings_at:
@@ -58,7 +59,7 @@ class LoopWait:
         for watcher in (self._ready, self._timer):
             if watcher is not None:
                 watcher.close()
-        self._ready = self._ready_for = self._timer = None
+        self._ready = self._sock = self._timer = None
         self._rings_at = _NEVER
 
     def _watch(self, sock: socket, events: int) -> None:
@@ -67,7 +68,7 @@ class LoopWait:
             self._ready.close()
         flag = READ if events == select.POLLIN else WRITE
         self._ready = self._hub.loop.io(sock.fileno(), flag, priority=_BEFORE_TIMERS)
-        self._ready_for = sock, events
+        self._sock, self._events = sock, events
 
     def _set_timer(self, at: float) -> None:
         if self._timer is not None:

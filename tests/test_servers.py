@@ -6,6 +6,7 @@ directory, so whoever wants threads has to name another file, and be it an empty
 
 import http.client
 import json
+import socket
 import uuid
 from collections.abc import Iterable, Mapping
 from functools import partial
@@ -135,6 +136,20 @@ def test_a_cut_shows_over_http_1_0_too(threaded: Service) -> None:
     request = chat_bytes("openai", "demo@cut-3").replace(b"HTTP/1.1", b"HTTP/1.0")
     with raw(threaded, request) as sock, pytest.raises(ConnectionResetError):
         sock.makefile("rb").read()
+
+
+@pytest.mark.parametrize("accept", ["*/*", UI], ids=["text", "ui"])
+@pytest.mark.parametrize("fault", ["@stall-3", "@endless"])
+def test_a_reader_over_http_1_0_that_closes_its_half_sees_a_reset(threaded: Service, fault: str, accept: str) -> None:
+    """It counts as gone, but it still reads."""
+    request = chat_bytes("openai", f"demo{fault}", f"Accept: {accept}").replace(b"HTTP/1.1", b"HTTP/1.0")
+    with raw(threaded, request) as sock:
+        response = http.client.HTTPResponse(sock)
+        response.begin()
+        assert response.read1(1), "in mid-answer"
+        sock.shutdown(socket.SHUT_WR)
+        with pytest.raises(ConnectionResetError):
+            response.read()
 
 
 @pytest.mark.parametrize("accept", ["*/*", UI], ids=["text", "ui"])

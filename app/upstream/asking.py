@@ -63,9 +63,8 @@ def current() -> Asking:
     return _current.get(None) or Asking()
 
 
-def patiently(do: Callable[[], T], sock: socket, deadline: float, event: int = select.POLLIN) -> T:
+def patiently(do: Callable[[], T], wait: Wait, sock: socket, deadline: float, event: int = select.POLLIN) -> T:
     """Do what a non-blocking socket may not be ready for, as soon as it is. Raises what a `Wait` raises."""
-    wait = current().wait
     while True:
         try:
             return do()

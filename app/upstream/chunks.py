@@ -104,7 +104,8 @@ class ChunkReader:
     def _take(self, chunk: _Chunk, pieces: list[Text | Reasoning]) -> None:
         if chunk.error is not None or chunk.object == "error":
             raise reported(self._label, self._key, chunk.error if chunk.error is not None else chunk.message)
-        self.usage = _counts(chunk.usage or (chunk.x_groq and chunk.x_groq.usage) or {}) or self.usage
+        if usage := chunk.usage or (chunk.x_groq and chunk.x_groq.usage):
+            self.usage = _counts(usage) or self.usage
         for choice in (chunk.choices or ())[:1]:
             if (delta := choice.delta or choice.message) is not None:
                 self._add(delta, pieces)

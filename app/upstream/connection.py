@@ -4,6 +4,7 @@ import select
 import socket
 import ssl
 from contextlib import suppress
+from functools import partial
 from time import monotonic
 
 import httptools
@@ -26,7 +27,7 @@ class Connection:
         """Take a connected socket."""
         sock.settimeout(0)
         self._socket = sock
-        self._pending = getattr(sock, "pending", lambda: 0)
+        self._tls = sock if isinstance(sock, ssl.SSLSocket) else None
         self._wait = current().wait
         self.opened = monotonic()
         self.heard = False
@@ -107,7 +108,7 @@ class Connection:
 
     def _send_all(self, rest: memoryview, deadline: float) -> None:
         while rest:
-            sent = patiently(lambda rest=rest: self._socket.send(rest), self._socket, deadline, select.POLLOUT)  # type: ignore[misc]
+            sent = patiently(partial(self._socket.send, rest), self._wait, self._socket, deadline, select.POLLOUT)
             if not sent:  # which gevent's TLS says where others raise
                 self._wait(self._socket, select.POLLOUT, deadline)
             rest = rest[sent:]
@@ -119,9 +120,9 @@ class Connection:
         others get their turn while a provider sends faster than it is read.
         """
         try:
-            if not self._pending():
+            if self._tls is None or not self._tls.pending():
                 self._wait(self._socket, select.POLLIN, deadline)
-            patiently(self._take, self._socket, deadline)
+            patiently(self._take, self._wait, self._socket, deadline)
         except TimeoutError:
             return False
         except Gone:

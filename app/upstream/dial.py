@@ -156,7 +156,7 @@ def _reply(sock: socket.socket, deadline: float) -> bytes:
     """Read the proxy's answer up to its blank line, behind which TLS, and so nobody, speaks before us."""
     reply = b""
     while b"\r\n\r\n" not in reply:
-        data = patiently(lambda: sock.recv(_MAX_REPLY_BYTES), sock, deadline)
+        data = patiently(lambda: sock.recv(_MAX_REPLY_BYTES), current().wait, sock, deadline)
         if not data or len(reply) > _MAX_REPLY_BYTES:
             raise OSError("the proxy's answer is not HTTP")
         reply += data
@@ -168,5 +168,5 @@ def _secured(sock: socket.socket, host: str, tls: ssl.SSLContext, deadline: floa
     with _closed_on_failure(sock):
         secured = tls.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
     with _closed_on_failure(secured):
-        patiently(secured.do_handshake, secured, deadline)
+        patiently(secured.do_handshake, current().wait, secured, deadline)
     return secured

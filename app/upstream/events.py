@@ -28,8 +28,11 @@ class EventReader:
         over a megabyte for one event, or 32 for the stream.
         """
         self._total += len(data)
-        data = data if self._begun else self._without_bom(data)
-        together = self.rest + self._with_line_feeds(data)
+        if not self._begun:
+            data = self._without_bom(data)
+        if self._ended_in_cr or b"\r" in data:
+            data = self._with_line_feeds(data)
+        together = self.rest + data
         *events, self.rest = together.split(b"\n\n")
         if self._total > MAX_STREAM_BYTES or (len(together) > MAX_EVENT_BYTES and _is_too_large(*events, self.rest)):
             raise Failure(500, "up_too_large", "The provider's answer is too large.")
@@ -54,7 +57,7 @@ class EventReader:
         follows_cr, self._ended_in_cr = self._ended_in_cr, data.endswith(b"\r") if data else self._ended_in_cr
         if follows_cr and data.startswith(b"\n"):
             data = data[1:]
-        return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in data else data
+        return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
 def _is_too_large(*events: bytes) -> bool:

@@ -8,7 +8,7 @@ import pytest
 from tests.faults import scripts
 from tests.faults.far import Far, Peer, Script
 from tests.faults.log import logged
-from tests.faults.paces import stalling
+from tests.faults.paces import WORD, endless, stalling
 from tests.faults.raw import chat, connect, new_id
 from tests.faults.sluice import ANSWER, SCALED, Sluice
 from tests.processes import wait_for
@@ -173,4 +173,20 @@ def test_k24_a_client_of_http_1_0_that_leaves_is_seen(sluice: Sluice, far: Far, 
         (asked,) = far.asked(model)
         left = client.leave("fin")
         assert asked.wait_closed(1) - left < 1
+    logged(sluice, name, "client_gone", 200, upstream=200, attempts=1)
+
+
+@pytest.mark.parametrize("script", [stalling, endless], ids=["silent", "writing"])
+def test_k24_a_client_of_http_1_0_that_closes_its_half_sees_a_reset(
+    sluice: Sluice, far: Far, model: str, mode: str, script: Script
+) -> None:
+    """It still reads, and a plain end is how it would know a whole answer."""
+    far.script(model, script)
+    with connect(sluice.port, chat(model, name := new_id(), mode=mode, version="1.0")) as client:
+        client.until((ANSWER if script is stalling else WORD).encode())
+        (asked,) = far.asked(model)
+        left = client.leave("half")
+        assert asked.wait_closed(1) - left < 1
+        assert client.end(1) == "reset"
+        assert b"[DONE]" not in client.received
     logged(sluice, name, "client_gone", 200, upstream=200, attempts=1)

@@ -10,6 +10,7 @@ from tests.faults.far import Far, Peer
 from tests.faults.log import logged
 from tests.faults.raw import Client, body, chat, chunked, connect, head, new_id
 from tests.faults.sluice import ANSWER, SCALED, Sluice
+from tests.processes import wait_for
 
 HEADERS, BODY = (float(SCALED[name]) for name in ("HEADER_TIMEOUT_SECONDS", "BODY_TIMEOUT_SECONDS"))
 
@@ -129,6 +130,23 @@ def test_k9_a_whole_chat_shorter_than_announced_is_refused(sluice: Sluice, model
         answered(client)
         assert client.answer().failure() == (400, "bad_body")
     logged(sluice, name, "bad_body", 400)
+    assert_unasked(sluice, model)
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: 1000", CHUNKED])
+def test_k3_a_client_that_resets_in_the_middle_of_its_body_is_gone(sluice: Sluice, model: str, framing: str) -> None:
+    """It is nobody's mistake, least of all ours."""
+    before = len(sluice.service.log.read_text())
+    part = body(model)[:20]
+    with connect(
+        sluice.port, head(name := new_id(), framing), b"3e8\r\n" if framing == CHUNKED else b"", part
+    ) as client:
+        wait_for(lambda: sluice.observed()["chats"])
+        client.leave("reset")
+    logged(sluice, name, "client_gone", 499)
+    log = sluice.service.log.read_text()[before:]
+    assert "Traceback" not in log
+    assert "mistake" not in log
     assert_unasked(sluice, model)
 
 

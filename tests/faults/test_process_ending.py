@@ -216,6 +216,28 @@ def test_p2_a_reader_who_reads_nothing_does_not_hold_the_process(leaving: Sluice
     logged(leaving, name, "draining", 200, upstream=200, attempts=1, seconds=(DRAIN, DRAIN + 2))
 
 
+def test_p2_a_chat_that_is_being_refused_is_not_asked_for_again(processes: Processes, far: Far, model: str) -> None:
+    """The words of the refusal still come, byte by byte, when the process must end; and nobody waits for them all."""
+
+    def refuse(peer: Peer) -> None:
+        peer.send(b"HTTP/1.1 429 No\r\nRetry-After: 1\r\nContent-Length: 1000\r\n\r\n")
+        while not peer.wait(0.02):
+            peer.send(b" ")
+
+    far.script(model, refuse, endless)
+    hasty = Sluice(processes.fresh_service(environment(far, **SLOW | {"DRAIN_SECONDS": "0.5"}), LINE), far)
+    with connect(hasty.port, chat(model, name := new_id())) as client:
+        (asked,) = wait_for(lambda: far.asked(model))
+        master(hasty)
+        assert client.end(GONE)
+        assert client.answer().failure() == (503, "draining")
+        assert client.answer().headers["retry-after"] == "5"
+        asked.wait_closed(1)
+        assert hasty.service.process.wait(GONE) == 0
+    logged(hasty, name, "draining", 503, upstream=429, attempts=1, seconds=(0.4, 2))
+    assert far.asked(model) == [asked]
+
+
 def test_p18_a_worker_that_has_served_enough_ends_as_if_it_were_told(
     processes: Processes, far: Far, model: str
 ) -> None:

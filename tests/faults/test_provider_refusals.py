@@ -8,7 +8,7 @@ import pytest
 from tests.faults import expect
 from tests.faults.expect import Course
 from tests.faults.far import Far, Peer, Script
-from tests.faults.scripts import event, ok, replying, streaming
+from tests.faults.scripts import CHUNKED, LAST, chunk, event, ok, replying, sending, streaming
 from tests.faults.sluice import ANSWER, COMMIT, KEYS, Sluice
 
 HTML = b"<html><body><h1>It is broken, says nginx</h1></body></html>"
@@ -194,9 +194,29 @@ def test_what_is_no_stream_is_an_error_even_under_200(
     assert "nginx" not in shown["message"]
 
 
-@pytest.mark.parametrize("kind", [pytest.param("application/json", id="U43-json")])
-def test_a_whole_completion_in_place_of_a_stream_is_taken(sluice: Sluice, model: str, mode: str, kind: str) -> None:
-    seen = sluice.ask(model, mode, replying(200, WHOLE_JSON, kind=kind))
+BLANK = b"{\n\n" + WHOLE_JSON[1:].replace(b", ", b",\n\n\n")
+"""In a stream, a blank line is the end of an event."""
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(WHOLE_JSON, id="U43-json"),
+        pytest.param(WHOLE_JSON + b"\n", id="U43-json-and-a-line"),
+        pytest.param(WHOLE_JSON + b"\n\n", id="U43-json-and-a-blank-line"),
+        pytest.param(WHOLE_JSON + b"\r\n\r\n\r\n", id="U43-json-and-blank-lines"),
+        pytest.param(b"\n\n" + WHOLE_JSON, id="U43-a-blank-line-and-json"),
+        pytest.param(BLANK, id="U43-json-with-blank-lines"),
+        pytest.param(BLANK + b"\n\n", id="U43-json-with-blank-lines-all-over"),
+    ],
+)
+@pytest.mark.parametrize("size", [16 * 1024, 7], ids=["at once", "in pieces"])
+def test_a_whole_completion_in_place_of_a_stream_is_taken(
+    sluice: Sluice, model: str, mode: str, body: bytes, size: int
+) -> None:
+    parts = [chunk(body[start : start + size]) for start in range(0, len(body), size)]
+    head = CHUNKED.replace(b"text/event-stream", b"application/json")
+    seen = sluice.ask(model, mode, sending(head, *parts, LAST))
     expect.answer(sluice, seen, ANSWER)
 
 

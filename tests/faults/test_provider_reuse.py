@@ -6,7 +6,8 @@ from tests.faults import expect
 from tests.faults.expect import Course
 from tests.faults.far import Far, Script
 from tests.faults.scripts import CHUNKED, chunk, closing, delta, ok, replying, resetting
-from tests.faults.sluice import ANSWER, Sluice
+from tests.faults.sluice import ANSWER, Sluice, environment, start
+from tests.processes import Processes
 
 
 @pytest.fixture
@@ -91,3 +92,27 @@ def test_u51_a_second_attempt_is_not_replaced(sluice: Sluice, far: Far, model: s
     assert first.line is second.line
     assert others == []
     expect.refusal(sluice, seen, 500, "up_reset", Course(None, 2, 2))
+
+
+@pytest.fixture(scope="module")
+def named(processes: Processes, far: Far) -> Sluice:
+    """A service that knows its provider by a name, which is looked up for each connection."""
+    by_name = far.url.replace("127.0.0.1", "localhost")
+    started = start(processes, far, environment(far, OPENAI_BASE_URL=by_name))
+    expect.answer(started, started.ask("warm by name", "text", ok), ANSWER)
+    started.calm()
+    return started
+
+
+@pytest.mark.parametrize("dies", [pytest.param(resetting(), id="U51-rst"), pytest.param(closing(), id="U51-fin")])
+def test_a_kept_connection_to_a_name_is_replaced_no_later(
+    named: Sluice, far: Far, model: str, mode: str, dies: Script
+) -> None:
+    """The look-up waits for a socket that gets the number of the dead one."""
+    expect.answer(named, named.ask(f"{model}-kept", "text", ok), ANSWER)
+    seen = named.ask(model, mode, dies, ok)
+    expect.answer(named, seen, ANSWER, Course(200, 2, 2))
+    (kept,), (first, second) = far.asked(f"{model}-kept"), far.asked(model)
+    assert kept.line is first.line
+    assert first.line is not second.line
+    named.assert_calm()

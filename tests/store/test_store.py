@@ -5,6 +5,8 @@ import stat
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ from app.answer import Failure
 from app.store import Store
 from app.store.tables import metadata
 from tests.client import ask
-from tests.processes import ROOT, Processes, environment_without
+from tests.processes import ROOT, Processes, environment_without, wait_for
 
 
 @pytest.fixture
@@ -149,6 +151,35 @@ def test_the_service_starts_without_its_database_and_recovers(processes: Process
     (tmp_path / "folder").unlink()
     assert ask(service, "/readyz", None, method="GET").status == 200
     assert "Traceback" not in service.log.read_text()
+
+
+def test_no_worker_uses_a_connection_that_was_made_before_its_fork(processes: Processes) -> None:
+    """SQLite's locks are the process's; a connection that is used on both sides of a fork can spoil the database."""
+    service = processes.fresh_service({}, "gunicorn --preload --workers 2 wsgi:app")
+    wait_for(lambda: len(service.pids()) == 3)
+    workers = service.pids()[1:]
+    assert [opened(worker, service.database) for worker in workers] == [[], []]
+    with ThreadPoolExecutor(10) as clients:
+
+        def all_serve() -> bool:
+            """Ask at once, so that each worker takes some."""
+            replies = list(clients.map(lambda _: ask(service, "/readyz", None, method="GET"), range(10)))
+            assert {reply.status for reply in replies} == {200}
+            return all(opened(worker, service.database) for worker in workers)
+
+        wait_for(all_serve)
+    assert service.pids()[1:] == workers
+    assert opened(service.process.pid, service.database) == []
+    assert "Traceback" not in service.log.read_text()
+
+
+def opened(pid: int, database: Path) -> list[str]:
+    """Name the files of a database that a process has open."""
+    found = []
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found.append(str(descriptor.readlink()))
+    return [name for name in found if name.startswith(str(database))]
 
 
 def test_a_locked_database_is_still_read_and_a_write_gives_up_in_time(store: Store, database: Path) -> None:

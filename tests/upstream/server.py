@@ -3,8 +3,8 @@
 import socket
 import ssl
 import struct
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from threading import Event, Thread
 from typing import Self
 
@@ -21,7 +21,7 @@ class Peer:
     def __init__(self, sock: socket.socket) -> None:
         sock.settimeout(SECONDS)
         self._socket = sock
-        self._rest = b""
+        self._rest = bytearray()
         self.released = Event()
         self.requests: list[bytes] = []
 
@@ -34,7 +34,7 @@ class Peer:
         while b"\r\n\r\n" not in self._rest:
             self._rest += self._receive()
         head, _, self._rest = self._rest.partition(b"\r\n\r\n")
-        return head + b"\r\n\r\n"
+        return bytes(head + b"\r\n\r\n")
 
     def request(self) -> bytes:
         """Read a whole request."""
@@ -42,7 +42,7 @@ class Peer:
         length = int(_headers(head).get("content-length", "0"))
         while len(self._rest) < length:
             self._rest += self._receive()
-        body, self._rest = self._rest[:length], self._rest[length:]
+        body, self._rest = bytes(self._rest[:length]), self._rest[length:]
         self.requests.append(head + body)
         return self.requests[-1]
 
@@ -164,6 +164,23 @@ class Server:
                 self._errors.append(error)
             finally:
                 self.closed[number].set()
+
+
+@contextmanager
+def full_listener() -> Iterator[int]:
+    """Listen on a port whose queue of connections is full, so that the next one is left without an answer."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        waiting = [socket.socket() for _ in range(4)]
+        for sock in waiting:
+            sock.settimeout(0)
+            sock.connect_ex(listener.getsockname())
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            for sock in waiting:
+                sock.close()
 
 
 def answering(*parts: bytes) -> Script:

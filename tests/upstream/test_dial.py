@@ -6,7 +6,6 @@ import subprocess
 import sys
 from base64 import b64encode
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from threading import Event, Thread
 from time import monotonic
 from typing import Any
@@ -18,7 +17,7 @@ from app.answer import Failure
 from app.upstream.dial import Origin, Proxy, dial
 from tests.processes import ROOT
 
-from .server import Peer, Script, Server, answering
+from .server import Peer, Script, Server, answering, full_listener
 
 pytestmark = pytest.mark.usefixtures("_no_leak")
 
@@ -67,23 +66,6 @@ def test_all_addresses_of_a_name_share_the_time(monkeypatch: pytest.MonkeyPatch)
         started = monotonic()
         assert broken(lambda: reach("many.test", port, seconds=0.3)) == "up_timeout"
         assert monotonic() - started < 3
-
-
-@contextmanager
-def full_listener() -> Iterator[int]:
-    """Listen on a port whose queue of connections is full, so that the next one is left without an answer."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        waiting = [socket.socket() for _ in range(4)]
-        for sock in waiting:
-            sock.settimeout(0)
-            sock.connect_ex(listener.getsockname())
-        try:
-            yield listener.getsockname()[1]
-        finally:
-            for sock in waiting:
-                sock.close()
 
 
 # TLS.
@@ -194,22 +176,24 @@ def provider(authority: trustme.CA) -> Iterator[Server]:
         yield running
 
 
-def forwarding(target: int) -> Script:
+def forwarding(target: int, status: bytes) -> Script:
     """Make a script of a proxy that takes a CONNECT and then passes on every byte."""
 
     def script(peer: Peer) -> None:
         peer.requests.append(peer.head())
         with socket.create_connection(("127.0.0.1", target)) as onward:
-            peer.send(b"HTTP/1.1 200 Connection established\r\nVia: test\r\n\r\n")
+            peer.send(b"HTTP/1.1 %b\r\nVia: test\r\n\r\n" % status)
             peer.pass_on(onward)
 
     return script
 
 
+@pytest.mark.parametrize("status", [b"200 Connection established", b"200 ", b"200", b"204 No Content", b"299"])
 def test_a_provider_is_reached_through_the_proxy_which_sees_nothing(
-    server: Server, provider: Server, trusting: ssl.SSLContext
+    server: Server, provider: Server, trusting: ssl.SSLContext, status: bytes
 ) -> None:
-    server.play(forwarding(provider.port))
+    """A proxy need not say it in words, and any status of success will do (RFC 9112, section 4; RFC 9110, 9.3.6)."""
+    server.play(forwarding(provider.port, status))
     provider.play(answering(b"HTTP/1.1 204 No Content\r\n\r\n"))
     proxy = Proxy(f"http://ada:p%40ss@127.0.0.1:{server.port}", "other.test")
     with dial(Origin("https", "provider.test", 443), trusting, proxy, SOON) as sock:
@@ -246,9 +230,11 @@ def test_only_what_the_proxy_cannot_read_goes_through_it() -> None:
         (b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n", "up_connect"),
         (b"", "up_connect"),
         (b"junk", "up_connect"),
+        (b"HTTP/1.1 2000 Odd\r\n\r\n", "up_connect"),
+        (b"SMTP/1.1 200 OK\r\n\r\n", "up_connect"),
         (b"x" * 40_000, "up_connect"),
     ],
-    ids=["407", "502", "nothing", "junk", "too much"],
+    ids=["407", "502", "nothing", "junk", "2000", "another protocol", "too much"],
 )
 def test_a_proxy_that_does_not_connect_is_a_failure(server: Server, reply: bytes, code: str) -> None:
     def script(peer: Peer) -> None:

@@ -1,6 +1,8 @@
 """What all questions share: clients without a key, and headers that only the question decides."""
 
+import socket
 from collections.abc import Iterator
+from typing import NoReturn
 
 import pytest
 
@@ -93,3 +95,28 @@ def test_an_endpoint_that_is_no_address_is_a_failure_and_not_a_mistake_of_ours(
     with pytest.raises(Failure) as failure:
         upstream.complete(label="Azure OpenAI", base_url=base_url, key="k", parameters=PARAMETERS)
     assert failure.value.code != "internal"
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [
+        ("fa\N{LATIN SMALL LETTER SHARP S}.example", "xn--fa-hia.example"),
+        ("b\N{LATIN SMALL LETTER U WITH DIAERESIS}cher.example", "xn--bcher-kva.example"),
+        ("plain.example", "plain.example"),
+    ],
+)
+def test_a_host_is_looked_up_by_the_name_that_it_has_in_the_url(
+    upstream: Upstream, monkeypatch: pytest.MonkeyPatch, host: str, name: str
+) -> None:
+    """Python's own encoding is of 2003, when a sharp s was "ss": another host, to which the key would go."""
+    asked: list[str] = []
+
+    def look_up(host: str, *_: object, **__: object) -> NoReturn:
+        asked.append(host)
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    with pytest.raises(Failure) as failure:
+        upstream.complete(label="L", base_url=f"https://{host}/v1", key="k", parameters=PARAMETERS)
+    assert failure.value.code == "up_dns"
+    assert asked == [name]
