@@ -47,6 +47,8 @@ def _read(request: Request, settings: Settings) -> bytes:
             data: bytes = request.environ["wsgi.input"].read(limit + 1 if length is None else length)
     except ConnectionError as error:
         raise Gone from error
+    except TimeoutError as error:  # the kernel's, over what the client did not take of an answer before
+        raise Gone("client_stalled") from error
     except (ParseException, NoMoreData) as error:
         raise _invalid("it ends before it is whole") from error
     if len(data) > limit:

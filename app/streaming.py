@@ -122,6 +122,7 @@ def _cut_on_failure(frames: Iterator[bytes], watch: Watch, record: Record, resou
                 yield frame
                 watch.writing = False
         except Gone:
+            watch.reset()
             raise
         except Exception as error:
             if not isinstance(error, Failure):

@@ -150,9 +150,7 @@ class Watch:
         if not found:
             raise TimeoutError
         if any(fd == self._socket.fileno() for fd, _ in found):
-            departure = self._departure()
-            self.reset()
-            raise departure
+            raise self._departure()
 
     def _departure(self) -> Gone:
         """Tell one who hung up from one who stopped reading."""

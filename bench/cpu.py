@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-_PSS = re.compile(r"^Pss: *(\d+) kB", re.MULTILINE)
+_PRIVATE = re.compile(r"^Private_(?:Clean|Dirty): *(\d+) kB", re.MULTILINE)
 _TICKS = os.sysconf("SC_CLK_TCK")
 CORES = sorted(os.sched_getaffinity(0))
 SERVER_CORE, LOAD_CORE = CORES[0], CORES[-1]
@@ -48,8 +48,8 @@ class Tree:
         return sum(_clock(pid) + _reaped(pid) for pid in self.pids())
 
     def memory(self) -> int:
-        """Return the bytes of memory, a page that several processes share divided among them."""
-        return sum(_pss(pid) for pid in self.pids())
+        """Return the bytes of memory that each process shares with no other; what it shares, others change."""
+        return sum(_private(pid) for pid in self.pids())
 
     def descriptors(self) -> dict[str, int]:
         """Return how many descriptors of each kind are open."""
@@ -90,12 +90,12 @@ def _reaped(pid: int) -> float:
     return (int(fields[13]) + int(fields[14])) / _TICKS
 
 
-def _pss(pid: int) -> int:
+def _private(pid: int) -> int:
     try:
-        found = _PSS.search(Path(f"/proc/{pid}/smaps_rollup").read_text())
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
     except OSError:
         return 0
-    return int(found[1]) * 1024 if found else 0
+    return sum(int(found) * 1024 for found in _PRIVATE.findall(rollup))
 
 
 def _descriptors(pid: int) -> Iterator[str]:

@@ -36,7 +36,7 @@ highest. A ratio is taken within each run.
 - Unpaced: {unpaced} clients, each asking again, for 200 events at once. Where the core was not busy all the time, the
   load was the limit, and the events a second are at least so many.
 - Many streams: opened at an even rate, one event a second each, none ending before all are measured. Memory is the
-  proportional set size of all processes, {held} s after the last was opened, less what it was before the first, divided
+  private memory of all processes, {held} s after the last was opened, less what it was before the first, divided
   by the streams that are open or wait for their first byte; buffers in the kernel are not in it.
 - Every answer is compared with what the provider sent; "not whole" is one that was refused, was cut or differs."""
 

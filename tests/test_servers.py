@@ -7,6 +7,7 @@ directory, so whoever wants threads has to name another file, and be it an empty
 import http.client
 import json
 import socket
+import time
 import uuid
 from collections.abc import Iterable, Mapping
 from functools import partial
@@ -164,3 +165,14 @@ def test_the_provider_s_connection_closes_when_the_reader_of_a_thread_leaves(
         if fault in ("@stall-3", "@endless"):
             assert sock.recv(1), "in mid-answer"
     assert wait_for(lambda: simulator.received(marker)["closed"], 2) == "client"
+
+
+def test_a_reader_over_http_1_0_that_leaves_before_the_first_byte_leaves_no_traceback(
+    processes: Processes, environment: Mapping[str, str]
+) -> None:
+    service = processes.fresh_service(environment, THREADS)
+    with raw(service, chat_bytes("openai", "demo@hang").replace(b"HTTP/1.1", b"HTTP/1.0")):
+        time.sleep(0.3)
+    wait_for(lambda: '"client_gone"' in service.log.read_text())
+    time.sleep(0.2)  # gunicorn's own line, if there is one, comes after ours
+    assert "Traceback" not in service.log.read_text()

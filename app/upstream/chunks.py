@@ -12,6 +12,10 @@ from app.upstream.refusal import reported
 
 _END = b"[DONE]"
 _COUNT = re.compile(r"[a-z_]{1,50}")
+MAX_COUNTS = 50
+"""How many counts of a usage are looked at."""
+MAX_COUNT = 10**15
+"""What no count of tokens, or of anything else, reaches."""
 
 T = TypeVar("T")
 
@@ -138,8 +142,8 @@ class ChunkReader:
 
 def _counts(usage: dict[str, Any], *, with_details: bool = True) -> dict[str, Any]:
     """Return the numbers of a usage, and of the details in it; a provider could write anything else there."""
-    known = {name: value for name, value in usage.items() if _COUNT.fullmatch(name)}
-    found = {name: value for name, value in known.items() if type(value) in (int, float)}
+    known = {name: value for name, value in [*usage.items()][:MAX_COUNTS] if _COUNT.fullmatch(name)}
+    found = {name: value for name, value in known.items() if type(value) in (int, float) and 0 <= value < MAX_COUNT}
     for name, value in known.items():
         if with_details and isinstance(value, dict) and (details := _counts(value, with_details=False)):
             found[name] = details

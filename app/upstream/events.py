@@ -37,14 +37,15 @@ class EventReader:
         if self._total > MAX_STREAM_BYTES or (len(together) > MAX_EVENT_BYTES and _is_too_large(*events, self.rest)):
             raise Failure(500, "up_too_large", "The provider's answer is too large.")
         found = [data for event in events if (data := _data(event))]
-        if events and not found:
+        if not found:
             self._keep(events)
         return found
 
     def _keep(self, events: list[bytes]) -> None:
         """Keep what is no event: a whole answer in place of a stream may have blank lines, too."""
-        if self.prologue or events[0].lstrip().startswith(b"{"):
-            self.prologue = (self.prologue + b"\n\n".join(events))[:MAX_EVENT_BYTES]
+        for event in events:
+            if self.prologue or event.lstrip().startswith(b"{"):
+                self.prologue = (self.prologue + event)[:MAX_EVENT_BYTES]
 
     def _without_bom(self, data: bytes) -> bytes:
         """Drop a byte order mark, of which the first reads may bring a part each."""

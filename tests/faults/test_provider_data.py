@@ -8,7 +8,7 @@ from tests.faults import expect
 from tests.faults.expect import Course
 from tests.faults.far import Peer, Script
 from tests.faults.scripts import CHUNKED, DONE, LAST, chunk, closing, delta, event, sending, stop, streaming
-from tests.faults.sluice import ANSWER, Sluice
+from tests.faults.sluice import ANSWER, KEYS, Sluice
 
 GARBAGE = b"\x00\x00\xff\xfe\nno colon\nunknown: field\nid: 7\nretry: 1\nevent: odd\n: comment\n:\n\n\n\n\x00\n\n"
 SCRIPTS = (
@@ -92,6 +92,28 @@ NAN = b'data: {"choices":[{"delta":{"content":"%b"},"logprobs":{"content":[NaN,-
 def test_what_is_only_odd_is_read_to_the_letter(sluice: Sluice, model: str, mode: str, body: bytes, text: str) -> None:
     seen = sluice.ask(model, mode, streaming(body))
     expect.answer(sluice, seen, text)
+
+
+COUNTS = {"prompt_tokens": 3, "total_tokens": 8, "cost": 0.0015, "prompt_tokens_details": {"cached_tokens": 1}}
+KEY = KEYS["OPENAI_API_KEY"]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        pytest.param({}, id="U30-usage"),
+        pytest.param({"total": "8", "models": ["m"], "cached": True, "none": None}, id="U30-usage-without-numbers"),
+        pytest.param({"echo": KEY, KEY: 1, "details": {"echo": KEY, KEY: 1}}, id="U30-usage-with-the-key"),
+        pytest.param(json.loads('{"a":' * 200 + "1" + "}" * 200), id="U30-usage-nested"),
+    ],
+)
+def test_of_a_usage_only_the_numbers_are_told(sluice: Sluice, model: str, mode: str, odd: dict[str, object]) -> None:
+    end = event(choices=[{"index": 0, "delta": {}, "finish_reason": "stop"}], usage={**odd, **COUNTS})
+    seen = sluice.ask(model, mode, streaming(delta(), end, DONE))
+    expect.answer(sluice, seen, ANSWER)
+    assert sluice.record(seen.request_id)["usage"] == COUNTS
+    if mode == "sse":
+        assert seen.parts()[-1]["messageMetadata"]["usage"] == COUNTS
 
 
 def _raw(text: str) -> bytes:

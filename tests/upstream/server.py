@@ -146,6 +146,7 @@ class Server:
         with suppress(OSError):
             while True:
                 sock, _ = self._listener.accept()
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else a close may lose what it follows
                 self._threads.append(Thread(target=self._serve, args=(sock, len(self.closed))))
                 self.closed.append(Event())
                 self._threads[-1].start()

@@ -1,5 +1,6 @@
 """Bytes -> events: the same for every way in which the bytes can be split."""
 
+import json
 from itertools import product
 
 import pytest
@@ -103,3 +104,10 @@ def test_a_stream_is_given_up_at_its_cap_though_its_events_are_small() -> None:
 def cut(data: bytes) -> list[bytes]:
     """Split bytes as a socket would."""
     return [data[start : start + READ] for start in range(0, len(data), READ)]
+
+
+@pytest.mark.parametrize("before", [b"", b"\n\n", b"\r\n\r\n", b": keep-alive\n\n", b"event: x\n\n: y\n\n"])
+def test_json_in_place_of_events_is_kept_with_its_blank_lines(before: bytes) -> None:
+    reader = EventReader()
+    assert reader.feed(before + b'{"a":\n\n1}\n\n') == []
+    assert json.loads(reader.prologue + reader.rest) == {"a": 1}
