@@ -167,7 +167,7 @@ class _Reads:
 
     def _whole(self) -> list[bytes]:
         """Return the one event that a whole JSON answer in place of a stream is."""
-        body = (self._events.prologue + self._events.rest).strip()
+        body = self._events.whole.strip()
         return [body] if body.startswith(b"{") and not self._chunks.seen else []
 
     def _give_up(self, code: str) -> list[Piece]:

@@ -1,5 +1,7 @@
 """Server-sent events out of bytes (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
 
+from itertools import dropwhile
+
 from app.answer import Failure
 
 MAX_EVENT_BYTES = 1024 * 1024
@@ -16,8 +18,9 @@ class EventReader:
         self._begun = False
         self.rest = b""
         """What came behind the last whole event."""
-        self.prologue = b""
-        """What came before the first event with data, where it looks like JSON; at most as much as one event."""
+        self._is_stream = False
+        self._kept: list[bytes] = []
+        self._kept_bytes = 0
         self._total = 0
         self._ended_in_cr = False
 
@@ -37,15 +40,23 @@ class EventReader:
         if self._total > MAX_STREAM_BYTES or (len(together) > MAX_EVENT_BYTES and _is_too_large(*events, self.rest)):
             raise Failure(500, "up_too_large", "The provider's answer is too large.")
         found = [data for event in events if (data := _data(event))]
-        if not found:
+        self._is_stream = self._is_stream or bool(found)
+        if not self._is_stream and events:
             self._keep(events)
         return found
 
+    @property
+    def whole(self) -> bytes:
+        """What came in place of a stream, from where it looks like JSON; at most about as much as one event."""
+        return b"".join([*self._kept, self.rest])
+
     def _keep(self, events: list[bytes]) -> None:
         """Keep what is no event: a whole answer in place of a stream may have blank lines, too."""
-        for event in events:
-            if self.prologue or event.lstrip().startswith(b"{"):
-                self.prologue = (self.prologue + event)[:MAX_EVENT_BYTES]
+        if not self._kept:
+            events = [*dropwhile(lambda event: not event.lstrip().startswith(b"{"), events)]
+        if events and self._kept_bytes < MAX_EVENT_BYTES:
+            self._kept.append(b"".join(events))
+            self._kept_bytes += len(self._kept[-1])
 
     def _without_bom(self, data: bytes) -> bytes:
         """Drop a byte order mark, of which the first reads may bring a part each."""

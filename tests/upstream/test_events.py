@@ -110,4 +110,22 @@ def cut(data: bytes) -> list[bytes]:
 def test_json_in_place_of_events_is_kept_with_its_blank_lines(before: bytes) -> None:
     reader = EventReader()
     assert reader.feed(before + b'{"a":\n\n1}\n\n') == []
-    assert json.loads(reader.prologue + reader.rest) == {"a": 1}
+    assert json.loads(reader.whole) == {"a": 1}
+
+
+def test_of_what_is_neither_a_stream_nor_an_answer_no_more_is_kept_than_of_an_event() -> None:
+    reader = EventReader()
+    junk = b"{\n\n" * (READ // 3)
+    while True:
+        try:
+            assert reader.feed(junk) == []
+        except Failure:
+            break
+        assert len(reader.whole) <= MAX_EVENT_BYTES + READ
+
+
+def test_nothing_is_kept_of_a_stream() -> None:
+    reader = EventReader()
+    reader.feed(b"data: 1\n\n")
+    reader.feed(b'{"a": 1}\n\n')
+    assert reader.whole == b""
