@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from app.answer import Answer
-    from app.upstream import Upstream
+from app.answer import Answer
+from app.upstream import Upstream
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,5 +65,5 @@ class Provider:
     name: str
     label: str
     key: Setting
-    ask: "Callable[[Chat, Profile, Upstream], Answer]"
+    ask: Callable[[Chat, Profile, Upstream], Answer]
     settings: tuple[Setting, ...] = ()

@@ -53,11 +53,7 @@ class Store:
         try:
             self._url = make_url(url)
             self._is_sqlite = self._url.get_backend_name() == "sqlite"
-            self._engine = (
-                _sqlite_engine(self._url)
-                if self._is_sqlite
-                else create_engine(self._url, pool_pre_ping=True, hide_parameters=True)
-            )
+            self._engine = _sqlite_engine(self._url) if self._is_sqlite else _engine(self._url, pool_pre_ping=True)
         except ArgumentError as error:
             raise SettingError("DATABASE_URL is not the URL of a database.") from error
         except ModuleNotFoundError as error:

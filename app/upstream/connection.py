@@ -10,7 +10,7 @@ from time import monotonic
 import httptools
 
 from app.answer import Failure, Gone
-from app.upstream.asking import current, patiently
+from app.upstream.asking import Wait, current, patiently
 
 _READ_BYTES = 64 * 1024
 _MAX_HEADER_BYTES = 100 * 1024
@@ -28,7 +28,7 @@ class Connection:
         sock.settimeout(0)
         self._socket = sock
         self._tls = sock if isinstance(sock, ssl.SSLSocket) else None
-        self._wait = current().wait
+        self._wait: Wait
         self.opened = monotonic()
         self.heard = False
         self._sent = False
