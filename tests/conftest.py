@@ -2,12 +2,15 @@
 
 import json
 import os
+import signal
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
+from tests import servers
 from tests.processes import Processes, Service, Simulator
+from tests.servers import Server
 
 FOREIGN = {
     # What the SDK would send to any provider if it were let: none of it may ever arrive.
@@ -28,6 +31,11 @@ MODELS = (
     *("demo@nodone", "demo@events-0@filtered", "unknown-model", "o3", "gpt-5.1"),
 )
 """Every model that the tests ask all providers for; Azure knows none that is not named to it."""
+
+
+def pytest_configure() -> None:
+    """Let SIGTERM end the tests as Ctrl-C does: what they have started ends with them."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
@@ -97,3 +105,46 @@ def quick(processes: Processes, environment: Mapping[str, str]) -> Service:
 def impatient(processes: Processes, environment: Mapping[str, str]) -> Service:
     """The service, giving a provider up after less than a second."""
     return processes.service({**environment, "FIRST_EVENT_TIMEOUT_SECONDS": "0.6", "IDLE_TIMEOUT_SECONDS": "0.5"})
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """PostgreSQL. Who stops or pauses it does so with `stopped` or `paused`."""
+    with servers.postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[Server]:
+    """Redis. Who stops or pauses it does so with `stopped` or `paused`."""
+    with servers.redis_server() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres: Server) -> Iterator[str]:
+    """An empty database in PostgreSQL."""
+    with servers.database(postgres) as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of each kind that the service keeps profiles in."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/sluice.db"
+    url: str = request.getfixturevalue("postgres_url")
+    return url
+
+
+@pytest.fixture(scope="session")
+def redis_urls(redis_server: Server) -> Iterator[str]:
+    """Every database of Redis, each once."""
+    return (f"{redis_server.url}/{number}" for number in range(1000))
+
+
+@pytest.fixture
+def redis_url(redis_server: Server, redis_urls: Iterator[str]) -> str:
+    """An empty database in Redis."""
+    redis_server.start()
+    return next(redis_urls)

@@ -20,6 +20,8 @@ from app.config import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 30
+NO_LIMITS = {"RATE_LIMIT": "1000000/minute", "MAX_STREAMS_PER_USER": "10000"}
+"""What most tests need: they are all one user's, who asks for more than a person does."""
 
 T = TypeVar("T")
 
@@ -79,17 +81,21 @@ class Processes:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._stack = ExitStack()
+        self._started: list[subprocess.Popen[bytes]] = []
         self._services: dict[frozenset[tuple[str, str]], Service] = {}
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        for process in self._started:  # all at once: each takes its time
+            process.terminate()
         self._stack.close()
 
     def simulator(self) -> Simulator:
         command = [sys.executable, "-m", "app.simulator", "--port", "0"]
         process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, env=environment_without({}))
+        self._started.append(process)
         self._stack.callback(stop, process)
         assert process.stdout is not None
         return Simulator(process.stdout.readline().decode().split()[-1])
@@ -106,7 +112,7 @@ class Processes:
         folder = self._folder / str(len(list(self._folder.iterdir())))
         folder.mkdir()
         port, log, database = free_port(), folder / "log", folder / "sluice.db"
-        own = {"PORT": str(port), "GUNICORN_CMD_ARGS": f"--bind 127.0.0.1:{port}"}
+        own = {"PORT": str(port), "GUNICORN_CMD_ARGS": f"--bind 127.0.0.1:{port}", **NO_LIMITS}
         with log.open("wb") as out:
             process = subprocess.Popen(
                 command(line.format(port=port)) if line else procfile("web"),
@@ -115,6 +121,7 @@ class Processes:
                 stdout=out,
                 stderr=out,
             )
+        self._started.append(process)
         self._stack.callback(stop, process)
         service = Service(f"http://127.0.0.1:{port}", port, process, log, database)
         wait_for(lambda: healthy(service), START_SECONDS)
@@ -137,7 +144,9 @@ def environment_without(changes: Mapping[str, str]) -> dict[str, str]:
     """Return this process's environment without a setting of the service's, but with these changes."""
     providers = ("OPENAI_", "GROQ_", "MISTRAL_", "AZURE_")
     servers = ("REDIS_URL", "PORT", "WEB_CONCURRENCY", "GUNICORN_", "HEADER_", "FORWARDED_")
-    own = (*providers, *servers, *(name.upper() for name in Settings.__dataclass_fields__))
+    libpq = ("PG",)  # PGHOST, PGPASSWORD ...: what PostgreSQL's library takes where a URL leaves something open
+    settings = Settings.__dataclass_fields__  # in small letters too, as https_proxy is found
+    own = (*providers, *servers, *libpq, *settings, *(name.upper() for name in settings))
     return {name: value for name, value in os.environ.items() if not name.startswith(own)} | dict(changes)
 
 
