@@ -17,6 +17,7 @@ import select  # noqa: E402
 import sys  # noqa: E402
 from collections.abc import Callable, Iterator  # noqa: E402
 from contextlib import AbstractContextManager, contextmanager, suppress  # noqa: E402
+from importlib import import_module  # noqa: E402
 from typing import Any  # noqa: E402
 
 import gevent  # noqa: E402
@@ -61,6 +62,8 @@ which is why the worker below has one of its own."""
 graceful_timeout = 27
 """When the master kills what is left: chats have ended by DRAIN_SECONDS, and the platform kills at 30 s."""
 limit_request_fields = 50
+limit_request_field_size = 16 * 1024
+"""Room for all cookies together: a Supabase session alone may take three."""
 control_socket_disable = True
 
 _STOPPED = "the client stopped reading"
@@ -150,20 +153,31 @@ def _wait(sock: Any, seconds: float, *, has_begun: bool) -> Iterator[None]:  # n
 
 def post_worker_init(worker: Any) -> None:  # noqa: ANN401
     """Begin to serve; and drain when the worker is told to stop, for which gunicorn has no hook: it kills streams."""
-    gevent.spawn(_drain, worker, worker.wsgi.extensions["streams"])
+    worker.log.error_log.addFilter(_without_request)
+    gevent.spawn(_drain, worker, import_module("app.streaming"))  # the worker's, which may be loaded anew
     gc.collect()
     gc.freeze()  # What was made by now stays: to look through it again and again took a tenth of the worker's time.
 
 
-def _drain(worker: Any, streams: Any) -> None:  # noqa: ANN401
+def _without_request(record: Any) -> bool:  # noqa: ANN401
+    """Log that a request was no HTTP, but nothing of it: what stands in the wrong place may be a token."""
+    if str(record.msg).startswith("Invalid request from ip="):
+        record.msg = record.msg.partition(": ")[0]
+    return True
+
+
+def _drain(worker: Any, streaming: Any) -> None:  # noqa: ANN401
     while worker.alive:
         gevent.sleep(0.1)
-    streams.drain()
+    running = streaming.of_this_process()
+    for streams in running:
+        streams.drain()
     for give_up in list(_idle):
         gevent.get_hub().loop.run_callback(lambda give_up=give_up: give_up in _idle and give_up())
-    gevent.sleep(streams.drain_seconds)
+    gevent.sleep(max((streams.drain_seconds for streams in running), default=0))
     while True:  # a chat whose body was still coming begins only now
-        streams.end()
+        for streams in running:
+            streams.end()
         gevent.sleep(0.1)
 
 

@@ -2,14 +2,19 @@
 
 import logging
 import os
+from collections.abc import Mapping
 
+import click
 from flask import Flask
 
-from app import chat, commands, config, errors, health, keys, record
+from app import chat, commands, config, cors, doctor, errors, health, keys, profile, record
 from app.answer import Failure
+from app.auth import Identify, Login
 from app.config import Settings
+from app.limiter import Limiter
 from app.page import page
 from app.providers import PROVIDERS
+from app.service import Service
 from app.store import Store
 from app.streaming import Streams
 from app.upstream import Upstream
@@ -17,31 +22,53 @@ from app.upstream import Upstream
 log = logging.getLogger(__name__)
 
 
-def create_app(settings: Settings | None = None) -> Flask:
-    """Make the application, with the settings of the environment unless others are given. Raises `SettingError`."""
-    known = [setting for provider in PROVIDERS.values() for setting in (provider.key, *provider.settings)]
-    settings = settings or config.read(os.environ, {setting.name: setting.variable for setting in known})
-    store, upstream = Store(settings.database_url), Upstream(settings)
-    streams = Streams(settings)
+def create_app(settings: Settings | None = None, identify: Identify | None = None) -> Flask:
+    """Make the application, with the settings of the environment unless others are given. Raises `SettingError`.
+
+    `identify` is the login of an application around this one: it takes the request, and returns the id of the user
+    who sent it, or None.
+    """
+    settings = settings or read_settings(os.environ)
+    service = _service(settings, identify)
     record.start_log()
     app = Flask(__name__, static_folder=None)
     app.url_map.merge_slashes = False  # which would redirect, with a page of HTML
-    app.extensions["streams"] = streams
+    app.extensions["streams"] = service.streams
     errors.register(app)
+    cors.register(app, settings.cors_origins)
     for provider in PROVIDERS.values():
-        app.register_blueprint(chat.blueprint(provider, settings, store, upstream, streams))
-    app.register_blueprint(keys.blueprint(settings, PROVIDERS.values()))
-    app.register_blueprint(health.blueprint(store, streams))
+        app.register_blueprint(chat.blueprint(provider, service))
+    app.register_blueprint(profile.blueprint(service, PROVIDERS.values()))
+    app.register_blueprint(keys.blueprint(service, PROVIDERS.values()))
+    app.register_blueprint(health.blueprint(service))
     app.register_blueprint(page)
-    for command in commands.groups(settings, store, known):
+    for command in commands.groups(service, PROVIDERS.values()):
         app.cli.add_command(command)
-    _prepare(store)
+    _prepare(service)
     return app
 
 
-def _prepare(store: Store) -> None:
-    """Make an SQLite database now; while that fails, the service is up and its routes answer 503."""
+def read_settings(environ: Mapping[str, str]) -> Settings:
+    """Read the settings from an environment. Raises `SettingError`."""
+    known = [setting for provider in PROVIDERS.values() for setting in (provider.key, *provider.settings)]
+    return config.read(environ, {setting.name: setting.variable for setting in known})
+
+
+def _service(settings: Settings, identify: Identify | None) -> Service:
+    store = Store(settings)
+    login = Login(settings, store, identify)
+    return Service(settings, store, login, Limiter(settings), Upstream(settings), Streams(settings))
+
+
+def _prepare(service: Service) -> None:
+    """Make the database, or bring it up to date; while that fails, the service is up and its routes answer 503."""
     try:
-        store.prepare()
+        service.store.database.prepare()
     except Failure as failure:
-        log.error("The database cannot be used yet: %s", failure.__cause__)  # noqa: TRY400 - no traceback for operators
+        log.error("The database cannot be used yet: %s", doctor.reason(failure))  # noqa: TRY400 - no traceback for operators
+    command = click.get_current_context(silent=True)
+    if command is None or command.info_name == "run":  # Any other is no service, and `doctor` tells more.
+        for finding in doctor.exposure(service):
+            if finding.mark:
+                log.warning("%s", finding.sentence)
+    service.store.database.close()

@@ -85,11 +85,12 @@ class Gone(ConnectionResetError):
 
 CODES = frozenset(
     """
-    bad_body bad_type too_large body_timeout bad_key missing_key unauth not_found method shed draining
+    bad_body bad_type too_large body_timeout bad_key missing_key unauth forbidden_origin not_found method
+    rate_limited shed draining blocked_endpoint
     provider_auth provider_denied provider_bad_request provider_too_large provider_rate_limited provider_quota
     provider_error provider_overloaded content_filter
     up_connect up_dns up_tls up_timeout up_idle up_reset up_truncated up_bad_data up_too_large up_encoding up_redirect
-    up_protocol up_empty db_unavailable internal
+    up_protocol up_empty db_unavailable auth_unavailable vault_locked internal
     """.split()
 )
 """Every `code` that an error can carry."""

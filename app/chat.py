@@ -1,21 +1,18 @@
-"""The one chat view: read, know, ask, stream."""
+"""The one chat view: know, read, ask, stream."""
 
 from contextlib import ExitStack
 
-from flask import Blueprint, Request, Response, request
+from flask import Blueprint, Request, Response, after_this_request, request
 
-from app import auth, body, errors, schemas, streaming
-from app.answer import Failure
-from app.config import Settings
-from app.question import Profile, Provider
+from app import body, errors, schemas, streaming
+from app.question import Profile, Provider, require_key
 from app.record import Record
-from app.store import Store
-from app.streaming import Streams
-from app.upstream import Upstream, asking
+from app.service import Service
+from app.upstream import asking
 from app.wire import WIRES, Wire
 
 
-def blueprint(provider: Provider, settings: Settings, store: Store, upstream: Upstream, streams: Streams) -> Blueprint:
+def blueprint(provider: Provider, service: Service) -> Blueprint:
     """Make the route `/api/chat/<provider>`."""
     routes = Blueprint(f"chat-{provider.name}", __name__)
 
@@ -24,26 +21,40 @@ def blueprint(provider: Provider, settings: Settings, store: Store, upstream: Up
         with ExitStack() as resources:
             wire = _wire(request)
             record = resources.enter_context(Record(errors.request_id(), provider.name, wire.MODE))
-            user = auth.identify(request)
-            watch = resources.enter_context(streams.seat(request.environ))
-            asked = schemas.read(body.read_json(request, settings))
+            record.user = user = service.login.user(request)
+            watch = resources.enter_context(service.streams.seat(request.environ))
+            service.limiter.hit(user)
+            resources.enter_context(service.limiter.slot(user))
+            asked = schemas.read(body.read_json(request, service.settings))
             record.model = asked.model
-            profile = Profile(user, store.settings(user), settings.provider_environment)
-            _require_key(provider, profile)
+            profile = _profile(service, user)
+            require_key(provider, profile)
+            record.key_source = _tell_source(provider, profile)
             watch.start()
             record.asking.wait = watch.wait
             asking.begin(record.asking)
-            answer = provider.ask(asked, profile, upstream)
+            answer = provider.ask(asked, profile, service.upstream)
             resources.callback(answer.close)
             return streaming.respond(answer, wire, watch, record, resources)
 
     return routes
 
 
-def _require_key(provider: Provider, profile: Profile) -> None:
-    if not profile.get(provider.key.name):
-        message = f"{provider.label} API Key not found. Please set it in your profile settings."
-        raise Failure(400, "missing_key", message)
+def _profile(service: Service, user: str) -> Profile:
+    settings = service.settings
+    return Profile(user, service.store.profiles.settings(user), settings.provider_environment, settings.key_policy)
+
+
+def _tell_source(provider: Provider, profile: Profile) -> str:
+    """Say in the response's headers, a refusal's too, whose key the provider is asked with."""
+    source = "profile" if profile.is_own(provider.key.name) else "environment"
+
+    @after_this_request
+    def tell(response: Response) -> Response:
+        response.headers["X-Key-Source"] = source
+        return response
+
+    return source
 
 
 def _wire(request: Request) -> Wire:

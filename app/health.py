@@ -3,11 +3,10 @@
 from flask import Blueprint, Response, jsonify
 
 from app.answer import Failure
-from app.store import Store
-from app.streaming import Streams
+from app.service import Service
 
 
-def blueprint(store: Store, streams: Streams) -> Blueprint:
+def blueprint(service: Service) -> Blueprint:
     """Make the routes `/healthz` and `/readyz`."""
     routes = Blueprint("health", __name__)
 
@@ -17,9 +16,11 @@ def blueprint(store: Store, streams: Streams) -> Blueprint:
 
     @routes.get("/readyz")
     def ready() -> Response:
-        if streams.draining:
+        if service.streams.draining:
             raise Failure(503, "draining", "The service is restarting.", {"Retry-After": "5"})
-        store.check()
-        return jsonify(status="ready")
+        service.store.database.check()
+        limiter = service.limiter
+        limits = {"counted": "in Redis" if limiter.shared else "in this process", "fallbacks": limiter.fallbacks}
+        return jsonify(status="ready", limits=limits)
 
     return routes

@@ -4,21 +4,20 @@ from collections.abc import Iterable
 
 from flask import Blueprint, Response, jsonify, request
 
-from app import auth
-from app.config import Settings
 from app.question import Provider
+from app.service import Service
 
 
-def blueprint(settings: Settings, providers: Iterable[Provider]) -> Blueprint:
+def blueprint(service: Service, providers: Iterable[Provider]) -> Blueprint:
     """Make the route `/api/keys`: under `isUsingEnvKeyMap`, providers' keys by provider, the rest by variable."""
     routes = Blueprint("keys", __name__)
     names = {provider.name: provider.key.name for provider in providers}
     names |= {setting.variable.lower(): setting.name for provider in providers for setting in provider.settings}
-    using = {shown: name in settings.provider_environment for shown, name in names.items()}
+    using = {shown: name in service.settings.provider_environment for shown, name in names.items()}
 
     @routes.get("/api/keys")
     def keys() -> Response:
-        auth.identify(request)
+        service.login.user(request)
         return jsonify(isUsingEnvKeyMap=using)
 
     return routes

@@ -4,8 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.answer import Answer
+from app.answer import Answer, Failure
 from app.upstream import Upstream
+from app.upstream.egress import check_endpoint
+from app.values import ENDPOINT, KEY, Form
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,34 +26,55 @@ class Chat:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A setting of a provider: its name in a profile, and its variable in the environment.
+    """A setting of a provider: its name in a profile, its variable in the environment, what its values look like.
 
-    A setting that only the operator may choose is read from the environment alone.
+    A setting that only the operator may choose is read from the environment alone. One that goes with the key is taken
+    from where the key is, whatever is set elsewhere.
     """
 
     name: str
     variable: str
+    form: Form
     operator_only: bool = False
+    with_key: bool = False
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether its value is shown to nobody."""
+        return self.form is KEY
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """The settings that one user's chats are asked with, by their names: the user's own, and the environment's."""
+    """The settings that one user's chats are asked with, by their names: the user's own, and the environment's.
+
+    `policy` tells whose are taken where both have one: `environment-first`, `profile-first` or `environment-only`.
+    """
 
     user: str
     own: Mapping[str, str] = field(repr=False)
     environment: Mapping[str, str] = field(repr=False)
+    policy: str = "environment-first"
 
     def get(self, name: str) -> str | None:
-        """Return a setting's value; the environment wins."""
-        return self.environment.get(name) or self.own.get(name)
+        """Return a setting's value, by the policy."""
+        return self.source(name).get(name)
 
     def source(self, name: str) -> Mapping[str, str]:
         """Return the settings among which `name` was found.
 
         A key's endpoint is looked up in the key's own source: a key never travels to an endpoint from another one.
         """
-        return self.environment if self.environment.get(name) else self.own
+        if self.policy == "environment-only":
+            return self.environment
+        first, second = (
+            (self.environment, self.own) if self.policy == "environment-first" else (self.own, self.environment)
+        )
+        return first if name in first else second
+
+    def is_own(self, name: str) -> bool:
+        """Tell whether it is the user's own setting that is taken."""
+        return self.source(name) is self.own
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +82,36 @@ class Provider:
     """Whom to ask, and how.
 
     `name` is in the route, `label` in sentences. `key` is the setting without which nothing can be asked, `settings`
-    are all others. `ask(chat, profile, upstream)` sends the request before it returns.
+    are all others. `ask(chat, profile, upstream)` sends the request before it returns. `check(profile, upstream)`
+    spends nothing, and raises `Failure` unless the provider takes the key. The key must be there for both.
     """
 
     name: str
     label: str
     key: Setting
     ask: Callable[[Chat, Profile, Upstream], Answer]
+    check: Callable[[Profile, Upstream], None]
     settings: tuple[Setting, ...] = ()
+
+    @property
+    def own_settings(self) -> tuple[Setting, ...]:
+        """The settings that users may have in their profiles."""
+        return tuple(setting for setting in (self.key, *self.settings) if not setting.operator_only)
+
+
+def require_key(provider: Provider, profile: Profile) -> None:
+    """Raise `Failure` 400 unless there is a key to ask the provider with."""
+    if not profile.get(provider.key.name):
+        is_theirs = profile.policy == "environment-only"
+        remedy = "Whoever runs this service has to set it." if is_theirs else "Please set it in your profile settings."
+        raise Failure(400, "missing_key", f"{provider.label} API Key not found. {remedy}")
+
+
+def check_value(setting: Setting, value: object, allowed_endpoints: tuple[str, ...]) -> str:
+    """Return a setting's value as it is kept. Raises `Failure` 400 for one that it cannot have."""
+    kept = value.strip() if isinstance(value, str) else ""
+    if not setting.form.fits(kept):
+        raise Failure(400, "bad_body", f"{setting.name} {setting.form.sentence}.")
+    if setting.form is ENDPOINT:
+        check_endpoint(kept, allowed_endpoints)
+    return kept

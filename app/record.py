@@ -32,7 +32,9 @@ class Record:
         self._request_id = request_id
         self._provider = provider
         self.asking = Asking()
+        self.user: str | None = None
         self.model: str | None = None
+        self.key_source: str | None = None
         self._mode = mode
         self.outcome: str | None = None
         self.status: int | None = None
@@ -55,8 +57,10 @@ class Record:
             "event": "chat",
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "requestId": self._request_id,
+            "user": self.user,
             "provider": self._provider,
             "model": self.model,
+            "keySource": self.key_source,
             "mode": self._mode,
             "outcome": self.outcome,
             "status": self.status,

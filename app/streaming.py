@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from itertools import chain
 from threading import Lock
 from typing import Any
+from weakref import WeakSet
 
 from flask import Response
 
@@ -23,6 +24,13 @@ HEADERS = {
 
 log = logging.getLogger(__name__)
 
+_made: "WeakSet[Streams]" = WeakSet()
+
+
+def of_this_process() -> list["Streams"]:
+    """Return those of every application here, for the server to drain, whatever stands around an application."""
+    return list(_made)
+
 
 class Streams:
     """The chats under way in this process: how many there may be, and how they end when the process must."""
@@ -36,6 +44,7 @@ class Streams:
         self._running: set[Watch] = set()
         self._lock = Lock()
         self.draining = False
+        _made.add(self)
 
     @contextmanager
     def seat(self, environ: dict[str, Any]) -> "Iterator[Watch]":

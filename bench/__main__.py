@@ -12,6 +12,7 @@ from pathlib import Path
 from bench import report
 from bench.compare import compare
 from bench.cpu import LOAD_CORE, on_core
+from bench.lookup import lookup
 from bench.measure import FULL, QUICK, WORKLOADS
 from bench.rivals import KINDS
 from bench.servers import CACHE
@@ -30,6 +31,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, on_core(LOAD_CORE):
         if options.soak:
             return soak(options.minutes, Path(folder))
+        if options.lookup:
+            return lookup()
         plan = replace(QUICK if options.quick else FULL, workloads=tuple(options.workloads))
         runs = options.runs or (1 if options.quick else RUNS)
         results = compare(options.only, runs, plan, Path(folder))
@@ -48,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--workloads", type=_list(WORKLOADS), default=[*WORKLOADS], help=f"of {','.join(WORKLOADS)}")
     parser.add_argument("--runs", type=int, help=f"how often ({RUNS})")
     parser.add_argument("--soak", action="store_true", help=f"{CLIENTS} clients, 20 %% faults, instead of all this")
+    parser.add_argument("--lookup", action="store_true", help="what it costs to know who asks, instead of all this")
     parser.add_argument("--minutes", type=float, default=MINUTES, help="how long the soak lasts (%(default)s)")
     return parser
 

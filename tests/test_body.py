@@ -22,7 +22,7 @@ NO_KEY = "OpenAI API Key not found. Please set it in your profile settings."
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Flask:
     path: Path = tmp_path_factory.mktemp("database") / "sluice.db"
-    return create_app(Settings(database_url=f"sqlite:///{path}", max_body_bytes=LIMIT))
+    return create_app(Settings(database_url=f"sqlite:///{path}", max_body_bytes=LIMIT, rate_limit="1000/second"))
 
 
 @pytest.fixture

@@ -1,7 +1,10 @@
 """Which keys the environment sets."""
 
+from collections.abc import Mapping
+
+from tests.auth.users import User, mark, somebody, told, with_login
 from tests.client import ask
-from tests.processes import Processes, Service
+from tests.processes import Processes, Service, Simulator
 
 
 def test_frontends_learn_which_keys_the_environment_sets(service: Service) -> None:
@@ -14,3 +17,13 @@ def test_frontends_learn_which_keys_the_environment_sets(service: Service) -> No
 def test_nothing_is_set_in_an_empty_environment(processes: Processes) -> None:
     reply = ask(processes.service({}), "/api/keys", None, method="GET")
     assert not any(reply.json()["isUsingEnvKeyMap"].values())
+
+
+def test_it_is_told_to_users_and_of_the_environment_alone(
+    processes: Processes, environment: Mapping[str, str], simulator: Simulator
+) -> None:
+    user = somebody(processes.service(with_login(environment, simulator)))
+    before = user.ask("/api/keys").json()
+    assert user.has(azure_openai_api_version="2024-10-21", groq_api_key=mark("key")).ask("/api/keys").json() == before
+    assert told(User(user.service, user.id, "x").ask("/api/keys"))[:2] == (401, "unauth")
+    assert told(ask(user.service, "/api/keys", None, method="GET"))[:2] == (401, "unauth")

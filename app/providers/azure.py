@@ -3,39 +3,56 @@
 import json
 from urllib.parse import quote
 
-from app import catalogue
+from app import catalogue, values
 from app.answer import Answer, Failure
 from app.question import Chat, Profile, Provider, Setting
 from app.upstream import Upstream
+from app.upstream.account import Account
 
 LABEL = "Azure OpenAI"
-KEY = Setting("azure_openai_api_key", "AZURE_OPENAI_API_KEY")
-ENDPOINT = Setting("azure_openai_endpoint", "AZURE_OPENAI_ENDPOINT")
-API_VERSION = Setting("azure_openai_api_version", "AZURE_OPENAI_API_VERSION")
-DEPLOYMENTS = Setting("azure_openai_deployments", "AZURE_OPENAI_DEPLOYMENTS")
+KEY = Setting("azure_openai_api_key", "AZURE_OPENAI_API_KEY", values.KEY)
+ENDPOINT = Setting("azure_openai_endpoint", "AZURE_OPENAI_ENDPOINT", values.ENDPOINT, with_key=True)
+API_VERSION = Setting("azure_openai_api_version", "AZURE_OPENAI_API_VERSION", values.VERSION, with_key=True)
+DEPLOYMENTS = Setting("azure_openai_deployments", "AZURE_OPENAI_DEPLOYMENTS", values.DEPLOYMENTS)
 DEPLOYMENT_OF = {
-    "gpt-3.5-turbo": Setting("azure_openai_35_turbo_id", "AZURE_GPT_35_TURBO_NAME"),
-    "gpt-4-turbo-preview": Setting("azure_openai_45_turbo_id", "AZURE_GPT_45_TURBO_NAME"),
-    "gpt-4-vision-preview": Setting("azure_openai_45_vision_id", "AZURE_GPT_45_VISION_NAME"),
+    "gpt-3.5-turbo": Setting("azure_openai_35_turbo_id", "AZURE_GPT_35_TURBO_NAME", values.NAME),
+    "gpt-4-turbo-preview": Setting("azure_openai_45_turbo_id", "AZURE_GPT_45_TURBO_NAME", values.NAME),
+    "gpt-4-vision-preview": Setting("azure_openai_45_vision_id", "AZURE_GPT_45_VISION_NAME", values.NAME),
 }
 
 
 def ask(chat: Chat, profile: Profile, upstream: Upstream) -> Answer:
-    """Ask the deployment of the model, at the endpoint, and in its version, from the key's own source."""
-    own = profile.source(KEY.name)
+    """Ask the deployment of the model."""
     deployment = _deployment(chat.model, profile)
-    endpoint = own.get(ENDPOINT.name, "").rstrip("/")
-    if not deployment or not endpoint:
+    if not deployment:
         raise Failure(400, "missing_key", "Azure resources not found")
-    version = own.get(API_VERSION.name, "")
+    account = _account(profile, f"/deployments/{_segment(deployment)}")
+    return upstream.complete(account, {**catalogue.parameters(chat, catalogue.AZURE), "model": deployment})
+
+
+def check(profile: Profile, upstream: Upstream) -> None:
+    """Check the key, and the endpoint, with or without a deployment."""
+    upstream.check(_account(profile, ""))
+
+
+def _account(profile: Profile, path: str) -> Account:
+    """Return the account at the endpoint, and in its version, from the key's own source.
+
+    `path` is where to ask of a dated version; the other has one path for everything. Raises `Failure` without an
+    endpoint.
+    """
+    own = profile.source(KEY.name)
+    endpoint, version = own.get(ENDPOINT.name, "").rstrip("/"), own.get(API_VERSION.name, "")
+    if not endpoint:
+        raise Failure(400, "missing_key", "Azure resources not found")
     dated = version[:1].isdigit()
-    return upstream.complete(
+    return Account(
         label=LABEL,
-        base_url=f"{endpoint}/openai/deployments/{_segment(deployment)}" if dated else f"{endpoint}/openai/v1",
+        base_url=f"{endpoint}/openai{path}" if dated else f"{endpoint}/openai/v1",
         key=own[KEY.name],
         headers={"api-key": own[KEY.name]},
         query={"api-version": version} if dated else {},
-        parameters={**catalogue.parameters(chat, catalogue.AZURE), "model": deployment},
+        chosen_by_user=profile.is_own(KEY.name),
     )
 
 
@@ -58,4 +75,4 @@ def _segment(name: str) -> str:
     return quote(name, safe="") if name.strip(".") else name.replace(".", "%2E")
 
 
-PROVIDER = Provider("azure", LABEL, KEY, ask, (ENDPOINT, API_VERSION, DEPLOYMENTS, *DEPLOYMENT_OF.values()))
+PROVIDER = Provider("azure", LABEL, KEY, ask, check, (ENDPOINT, API_VERSION, *DEPLOYMENT_OF.values(), DEPLOYMENTS))

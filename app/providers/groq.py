@@ -1,23 +1,32 @@
 """Groq (https://console.groq.com/docs/api-reference#chat-create)."""
 
-from app import catalogue
+from app import catalogue, values
 from app.answer import Answer
 from app.question import Chat, Profile, Provider, Setting
 from app.upstream import Upstream
+from app.upstream.account import Account
 
 LABEL = "Groq"
-KEY = Setting("groq_api_key", "GROQ_API_KEY")
-BASE_URL = Setting("groq_base_url", "GROQ_BASE_URL", operator_only=True)
+KEY = Setting("groq_api_key", "GROQ_API_KEY", values.KEY)
+BASE_URL = Setting("groq_base_url", "GROQ_BASE_URL", values.ENDPOINT, operator_only=True)
 
 
 def ask(chat: Chat, profile: Profile, upstream: Upstream) -> Answer:
     """Ask Groq; it sends its usage unasked."""
-    return upstream.complete(
+    return upstream.complete(_account(profile), catalogue.parameters(chat, catalogue.GROQ))
+
+
+def check(profile: Profile, upstream: Upstream) -> None:
+    """Check the key."""
+    upstream.check(_account(profile))
+
+
+def _account(profile: Profile) -> Account:
+    return Account(
         label=LABEL,
         base_url=profile.environment.get(BASE_URL.name, "https://api.groq.com/openai/v1"),
         key=profile.source(KEY.name)[KEY.name],
-        parameters=catalogue.parameters(chat, catalogue.GROQ),
     )
 
 
-PROVIDER = Provider("groq", LABEL, KEY, ask, (BASE_URL,))
+PROVIDER = Provider("groq", LABEL, KEY, ask, check, (BASE_URL,))

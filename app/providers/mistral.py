@@ -2,14 +2,15 @@
 
 from dataclasses import replace
 
-from app import catalogue
+from app import catalogue, values
 from app.answer import Answer
 from app.question import Chat, Profile, Provider, Setting
 from app.upstream import Upstream
+from app.upstream.account import Account
 
 LABEL = "Mistral"
-KEY = Setting("mistral_api_key", "MISTRAL_API_KEY")
-BASE_URL = Setting("mistral_base_url", "MISTRAL_BASE_URL", operator_only=True)
+KEY = Setting("mistral_api_key", "MISTRAL_API_KEY", values.KEY)
+BASE_URL = Setting("mistral_base_url", "MISTRAL_BASE_URL", values.ENDPOINT, operator_only=True)
 
 
 def ask(chat: Chat, profile: Profile, upstream: Upstream) -> Answer:
@@ -17,12 +18,21 @@ def ask(chat: Chat, profile: Profile, upstream: Upstream) -> Answer:
     messages = [
         {**message, "role": "system"} if message["role"] == "developer" else message for message in chat.messages
     ]
-    return upstream.complete(
+    parameters = catalogue.parameters(replace(chat, messages=messages), catalogue.MISTRAL)
+    return upstream.complete(_account(profile), parameters)
+
+
+def check(profile: Profile, upstream: Upstream) -> None:
+    """Check the key."""
+    upstream.check(_account(profile))
+
+
+def _account(profile: Profile) -> Account:
+    return Account(
         label=LABEL,
         base_url=profile.environment.get(BASE_URL.name, "https://api.mistral.ai/v1"),
         key=profile.source(KEY.name)[KEY.name],
-        parameters=catalogue.parameters(replace(chat, messages=messages), catalogue.MISTRAL),
     )
 
 
-PROVIDER = Provider("mistral", LABEL, KEY, ask, (BASE_URL,))
+PROVIDER = Provider("mistral", LABEL, KEY, ask, check, (BASE_URL,))

@@ -18,7 +18,8 @@ other paths:
   GET /requests     the last {kept} requests to the base URLs; DELETE forgets them
   GET /             says that the simulator is ready
 
-faults, as suffixes of the model's (or the deployment's) name, as in gpt-4o@status-429@retry-7:
+faults, as suffixes of the model's (or the deployment's) name, as in gpt-4o@status-429@retry-7, and of the key
+where the models are listed:
 {faults}
 
 Any key is accepted but the refused ones. A model named unknown... or missing... does not exist.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from app.simulator.dialect import Asked, Dialect, Json, Trouble, encode
 from app.simulator.dialects import DIALECTS
-from app.simulator.faults import UnknownFaultError, parse
+from app.simulator.faults import Faults, UnknownFaultError, parse
 from app.simulator.reply import REDIRECTED, Reply, answer, refuse, refuse_as
 from app.simulator.script import whole
 
@@ -81,7 +81,10 @@ class Desk:
         self._count += 1
         note = Note(self._count, request, _json(request.body))
         self._notes.append(note)
-        return self._chat(dialect, note, path.removeprefix(f"/{dialect.name}"), query), note
+        path = path.removeprefix(f"/{dialect.name}")
+        if request.method == "GET" and dialect.models_path.fullmatch(f"{path.removesuffix(REDIRECTED)}?{query}"):
+            return self._list(dialect, note, path, query), note
+        return self._chat(dialect, note, path, query), note
 
     def _own_page(self, method: str, path: str) -> Reply:
         if (method, path) == ("GET", "/"):
@@ -107,8 +110,19 @@ class Desk:
         asked = replace(asked, base=base)
         if refusal := dialect.check(asked):
             return refuse_as(dialect, asked, refusal)
-        redirected = {"redirect"} if path.endswith(REDIRECTED) else set()
-        return answer(dialect, asked, {name: faults[name] for name in faults.keys() - redirected}, self._pace)
+        return answer(dialect, asked, _left(faults, path), self._pace)
+
+    def _list(self, dialect: Dialect, note: Note, path: str, query: str) -> Reply:
+        """List the models. There is no model to name a fault, so the key does."""
+        key = dialect.key(dict(note.request.headers))
+        asked = Asked(note.number, note.request.method, path, query, key, {}, "", "")
+        if not key or key in self._refused:
+            return refuse(dialect, asked, "wrong key" if key else "no key")
+        try:
+            faults = parse(key)[1]
+        except UnknownFaultError as error:
+            return refuse(dialect, asked, "invalid", str(error))
+        return answer(dialect, asked, _left(faults, path), self._pace)
 
     def _trouble(self, asked: Asked, *, found: bool) -> Trouble | None:
         """Return why a request is refused whatever it asks, if it is."""
@@ -121,6 +135,11 @@ class Desk:
             (asked.model.startswith(_UNKNOWN_MODELS), "unknown model"),
         )
         return next((trouble for holds, trouble in troubles if holds), None)
+
+
+def _left(faults: Faults, path: str) -> Faults:
+    """Return the faults, without the one that has led here."""
+    return {name: faults[name] for name in faults if name != "redirect" or not path.endswith(REDIRECTED)}
 
 
 def _page(status: int, value: object) -> Reply:

@@ -1,6 +1,7 @@
 """What a dialect is: where it is spoken, how it refuses, and how it says each part of an answer."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
@@ -25,7 +26,7 @@ DONE = b"data: [DONE]\n\n"
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One chat request, numbered. `path` and `query` are as the provider would see them, still percent-encoded.
+    """One request, numbered. `path` and `query` are as the provider would see them, still percent-encoded.
 
     `key` is empty when none was sent, `body` when it is not a JSON object. `model` is the whole name and `base` the
     name without its faults.
@@ -93,7 +94,8 @@ class Dialect:
 
     `name` is the first segment of its paths, `base` what a client takes for its base URL. `headers` go with every
     answer, {id} and {left} filled in. `model` finds the model in a path, a query and a body: None where the path is
-    none of the dialect's, "" where the model is missing. `check` refuses what the provider's schema refuses.
+    none of the dialect's, "" where the model is missing. `check` refuses what the provider's schema refuses. `models`
+    is the body of the list at `models_path`, a path with its query.
     """
 
     name: str
@@ -103,6 +105,8 @@ class Dialect:
     key: Callable[[Mapping[str, str]], str]
     model: Callable[[str, str, Json], str | None]
     check: Callable[[Asked], Refusal | None]
+    models_path: re.Pattern[str]
+    models: Json
     refusals: Mapping[Trouble, Refusal]
     refusals_by_status: Mapping[int, Refusal]
     voice: Voice

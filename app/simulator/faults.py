@@ -1,4 +1,4 @@
-"""How to ask the simulator to misbehave: suffixes of a model's name.
+"""How to ask the simulator to misbehave: suffixes of a model's name, or of the key that lists the models.
 
 `gpt-4o@status-429@retry-7` is the model `gpt-4o` with two faults. The table below is all there is:
 it is parsed from and it is printed by `--help`.

@@ -1,4 +1,4 @@
-"""What to answer to a chat request: the provider's refusal, or the answer, with the faults that were asked for."""
+"""What to answer to a request: the provider's refusal, or the answer, with the faults that were asked for."""
 
 import math
 from collections.abc import Mapping
@@ -89,6 +89,8 @@ def _content(dialect: Dialect, asked: Asked, faults: Faults) -> _Content:
         query = f"?{asked.query}" if asked.query else ""
         location = f"/{dialect.name}{asked.path}{REDIRECTED}{query}"
         return _Content(HTTPStatus.TEMPORARY_REDIRECT, _JSON, whole(b"", {}), {"location": location})
+    if asked.method == "GET":
+        return _Content(HTTPStatus.OK, _JSON, whole(encode(dialect.models), faults))
     if asked.body.get("stream") is True and "json" not in faults:
         return _Content(HTTPStatus.OK, dialect.stream_type, _stream(dialect, asked))
     return _Content(HTTPStatus.OK, _JSON, completion(dialect, asked.model))

@@ -1,5 +1,8 @@
 // One conversation, one answer at a time. Whatever comes from outside is set as text, never as markup.
 
+import { load, openPanel } from "./panel.js";
+import { call, refusal, unreachable } from "./service.js";
+
 const MODELS = {
   openai: ["gpt-5.1", "gpt-4o", "gpt-4.1-mini"],
   azure: ["gpt-4-turbo-preview", "gpt-3.5-turbo", "gpt-4-vision-preview"],
@@ -8,14 +11,16 @@ const MODELS = {
 };
 const CUT = "The answer was cut off before its end. Please try again.";
 const EMPTY = "The model answered with nothing. Please try again.";
-const UNREACHABLE = "The service could not be reached. Please check your connection and try again.";
 const UNREADABLE = "This file could not be read as an image. Please choose another one.";
 const NOTES = { done: "", stopped: "Stopped.", cut: "Cut off." };
+const SETTINGS = "Open settings";
+const REMEDIES = { unauth: "Sign in", missing_key: SETTINGS, bad_key: SETTINGS, provider_auth: SETTINGS, blocked_endpoint: SETTINGS };
 
 const part = (id) => document.getElementById(id);
 const [form, provider, model, models, temperature] = ["chat", "provider", "model", "models", "temperature"].map(part);
 const [message, image, attached, preview, detach] = ["message", "image", "attached", "preview", "detach"].map(part);
-const [send, stop, log, error, template] = ["send", "stop", "log", "error", "exchange"].map(part);
+const [send, stop, log, template] = ["send", "stop", "log", "exchange"].map(part);
+const [error, remedy, settings] = ["error", "remedy", "settings"].map(part);
 
 const kept = []; // the messages of the exchanges that count; a refused or a cut one does not
 let picture = ""; // the attached image as a data URL
@@ -28,7 +33,8 @@ async function converse(event) {
   const question = { text: message.value.trim(), image: picture, model: model.value.trim() || model.placeholder };
   if (running || send.disabled || !(question.text || question.image)) return;
   const { exchange, answer } = show(question);
-  [message.value, error.textContent, running] = ["", "", new AbortController()];
+  [message.value, running] = ["", new AbortController()];
+  complain();
   attach("");
   busy(true);
   let waiting = ""; // shown every 30 ms: a stream as fast as this machine must leave it time to hear "Stop"
@@ -46,7 +52,7 @@ async function converse(event) {
   answer.dataset.state = state;
   exchange.querySelector(".note").textContent = NOTES[state];
   settle(question, answer.textContent, state === "cut");
-  error.textContent = problem ?? (answer.textContent || state === "stopped" ? "" : EMPTY);
+  complain(problem ?? (answer.textContent || state === "stopped" ? undefined : { message: EMPTY }));
   if (!answer.textContent) exchange.remove();
   busy(false);
   stay();
@@ -57,11 +63,11 @@ async function ask(question, pass, signal) {
   const chatSettings = { model: question.model };
   if (temperature.value) chatSettings.temperature = temperature.valueAsNumber;
   const body = JSON.stringify({ chatSettings, messages: [...kept, { role: "user", content: content(question) }] });
-  let problem = UNREACHABLE;
+  let problem = unreachable();
   try {
-    const response = await fetch(`/api/chat/${provider.value}`, { method: "POST", body, signal });
+    const response = await call(`api/chat/${provider.value}`, { method: "POST", body, signal });
     if (!response.ok) return { state: "cut", problem: await refusal(response) };
-    problem = CUT;
+    problem = { message: CUT };
     const [reader, decoder] = [response.body.getReader(), new TextDecoder()];
     for (let read = await reader.read(); !read.done; read = await reader.read()) {
       pass(decoder.decode(read.value, { stream: true }));
@@ -73,10 +79,11 @@ async function ask(question, pass, signal) {
   }
 }
 
-/** The service's own sentence, or one with the status where something in front of the service answered. */
-async function refusal(response) {
-  const { message } = (await response.json().catch(() => null)) ?? {};
-  return message && typeof message === "string" ? message : `The service answered with status ${response.status}.`;
+/** Say what is wrong, and offer the place where it can be mended; with nothing wrong, nothing is said. */
+function complain({ message, code } = { message: "" }) {
+  error.textContent = message;
+  remedy.textContent = REMEDIES[code] ?? "";
+  remedy.hidden = !REMEDIES[code];
 }
 
 /** An exchange that counts is kept; the question of one that does not goes back into the input. */
@@ -152,7 +159,7 @@ message.addEventListener("keydown", (event) => {
 image.addEventListener("change", async () => {
   send.disabled = true;
   attach(await shrink(image.files[0]).catch(() => ""));
-  error.textContent = picture ? "" : UNREADABLE;
+  complain(picture ? undefined : { message: UNREADABLE });
   send.disabled = false;
 });
 stop.addEventListener("click", () => running?.abort());
@@ -162,4 +169,13 @@ provider.addEventListener("change", suggest);
 log.addEventListener("scroll", () => (atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 4));
 new ResizeObserver(stay).observe(log);
 addEventListener("pagehide", () => running?.abort());
+part("open").addEventListener("click", () => openPanel(provider.value));
+remedy.addEventListener("click", () => openPanel(provider.value, true));
+settings.addEventListener("close", () => {
+  if (remedy.hidden) return; // else it has been followed, and what it was for is no longer wrong or comes again
+  complain();
+  message.focus();
+});
 suggest();
+const problem = await load();
+if (problem?.code === "unauth" && !running) complain(problem);

@@ -5,21 +5,50 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic, sleep
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine, inspect, select, text
+from sqlalchemy.schema import CreateSchema
+
+from app.store import tables
+from app.store.vault import Vault
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+SCHEMA = "sluice"
+"""Where the tables are in Postgres."""
+TURN_SECONDS = 10
+"""How long a process waits for another that migrates, before it says that the database cannot be used yet."""
+_LOCK = 0x736C75696365  # "sluice": Postgres names its advisory locks by numbers
 
 
-def migrate(engine: Engine) -> None:
+def migrate(engine: Engine, vault: Vault) -> None:
     """Bring the database to the newest revision; processes that start at once take turns."""
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    with _turn(engine), engine.begin() as connection:
-        config.attributes["connection"] = connection
+    with _turn(engine):
+        was_plain = _upgrade(engine, config, vault)
+        if was_plain:  # What was replaced before lies in the file still.
+            with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                connection.exec_driver_sql("VACUUM")
+    if engine.dialect.name == "sqlite":
+        with engine.connect() as connection:  # What a migration encrypted is not left behind in the log.
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _upgrade(engine: Engine, config: Config, vault: Vault) -> bool:
+    """Run the migrations; tell whether an SQLite database had settings in plain text."""
+    with engine.begin() as connection:
+        config.attributes.update(connection=connection, vault=vault)
+        if engine.dialect.name == "postgresql":
+            _take_turn(connection)
+            config.attributes.update(version_table_schema=SCHEMA)
+        else:  # Python's driver would begin no transaction for a table, and leave half a migration behind.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        names = inspect(connection).get_table_names() if engine.dialect.name == "sqlite" else []
         command.upgrade(config, "head")
+    return tables.settings.name in names and tables.tokens.name not in names
 
 
 @contextmanager
@@ -30,5 +59,33 @@ def _turn(engine: Engine) -> Iterator[None]:
         return
     with Path(f"{engine.url.database}.lock").open("w") as lock:
         os.fchmod(lock.fileno(), 0o600)
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        deadline = monotonic() + TURN_SECONDS
+        while not _is_locked(lock.fileno()):
+            if monotonic() > deadline:
+                raise TimeoutError("another process is migrating it, and does not end")
+            sleep(0.05)
         yield
+
+
+def _is_locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def holds_settings(engine: Engine) -> bool:
+    """Tell whether the database has encrypted settings, for which there must be a key."""
+    with engine.connect() as connection:
+        if engine.dialect.name == "postgresql" or not inspect(connection).has_table(tables.tokens.name):
+            return False
+        return connection.execute(select(tables.settings.c.name).limit(1)).first() is not None
+
+
+def _take_turn(connection: Connection) -> None:
+    """Hold a lock of Postgres's until the transaction ends, however it does; and make the schema."""
+    connection.execute(text(f"SET LOCAL lock_timeout = '{TURN_SECONDS}s'"))
+    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    if not inspect(connection).has_schema(SCHEMA):
+        connection.execute(CreateSchema(SCHEMA))

@@ -1,34 +1,183 @@
-"""Profiles: what each user has set."""
+"""Profiles: what each user has set, encrypted."""
 
-from typing import Any
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, delete, func, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from app.answer import Failure
 from app.store import tables
+from app.store.database import Database
+from app.store.remembered import Remembered
+
+MAX_USER_CHARACTERS = 200
+BATCH = 500
+"""How many rows are looked through in one transaction."""
 
 _UPSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+_SETTINGS = tables.settings.c
 
 
-def settings(connection: Connection, user: str) -> dict[str, str]:
-    """Return a user's settings by name."""
-    query = select(tables.settings.c.name, tables.settings.c.value).where(tables.settings.c.user_id == user)
-    return {name: value for name, value in connection.execute(query)}  # noqa: C416 - a row is not a pair to mypy
+class Rotated(NamedTuple):
+    """How many values were encrypted anew, had been before, and could not be decrypted."""
+
+    renewed: int
+    current: int
+    locked: int
 
 
-def set_(connection: Connection, user: str, name: str, value: str) -> None:
-    """Set one of a user's settings.
+class Settings(Mapping[str, str]):
+    """A user's settings by name, each of them decrypted when it is first looked at."""
 
-    Both rows are upserts: two processes may make the same profile at once.
-    """
-    upsert = _UPSERTS[connection.dialect.name]
-    connection.execute(upsert(tables.profiles).values(user_id=user).on_conflict_do_nothing())
-    row = upsert(tables.settings).values(user_id=user, name=name, value=value)
-    keys = tables.settings.primary_key.columns
-    connection.execute(row.on_conflict_do_update(keys, set_={"value": value, "updated_at": func.now()}))
+    def __init__(self, sealed: Mapping[str, str], unseal: Callable[[str, str], str]) -> None:
+        """Take the encrypted values, and what decrypts one of them for its name."""
+        self._sealed = sealed
+        self._unseal = unseal
+        self._values: dict[str, str] = {}
+
+    def __getitem__(self, name: str) -> str:
+        """Return a setting's value. Raises `Failure` 503 where the vault cannot decrypt it."""
+        if name not in self._values:
+            self._values[name] = self._unseal(name, self._sealed[name])
+        return self._values[name]
+
+    def __contains__(self, name: object) -> bool:
+        """Tell whether a setting is set, without decrypting it."""
+        return name in self._sealed
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names."""
+        return iter(self._sealed)
+
+    def __len__(self) -> int:
+        """Count the settings."""
+        return len(self._sealed)
+
+    def __repr__(self) -> str:
+        """Show the names alone."""
+        return f"Settings({sorted(self._sealed)})"
 
 
-def unset(connection: Connection, user: str, name: str) -> bool:
-    """Remove one of a user's settings; tell whether it was there."""
-    row = (tables.settings.c.user_id == user) & (tables.settings.c.name == name)
-    return bool(connection.execute(delete(tables.settings).where(row)).rowcount)
+class Profiles:
+    """All users' profiles. Raises `Failure` 503 where the database cannot be used."""
+
+    def __init__(self, database: Database) -> None:
+        """Take the database; its vault encrypts what it keeps."""
+        self._database = database
+        self._vault = database.vault
+        self._remembered: Remembered[Settings | None] = Remembered(database)
+
+    def settings(self, user: str) -> Mapping[str, str]:
+        """Return the settings of a user, empty if there is no such profile."""
+        found = self._remembered.get(user, partial(self._read, user))
+        return MappingProxyType({}) if found is None else found
+
+    def welcome(self, user: str) -> None:
+        """Make a profile for a user who has none: one who was let in for the first time."""
+        if not self._remembered.knows(user) and self._remembered.get(user, partial(self._read, user)) is None:
+            self._database.run(partial(_make, user=user))
+            self._remembered.forget(user)
+
+    def set(self, user: str, name: str, value: str, without: Collection[str] = ()) -> None:
+        """Set one setting in a user's profile, which is made if there is none, and remove others with it."""
+        self._database.prepare()
+        sealed = self._vault.seal(user, name, value)
+        self._database.run(partial(_set, user=user, name=name, sealed=sealed, without=without))
+        self._remembered.forget(user)
+
+    def add(self, user: str, settings: Mapping[str, str]) -> int:
+        """Add those settings that a user's profile does not have yet; return how many those were."""
+        self._database.prepare()
+        sealed = {name: self._vault.seal(user, name, value) for name, value in settings.items()}
+        added = self._database.run(partial(_add, user=user, sealed=sealed))
+        self._remembered.forget(user)
+        return added
+
+    def unset(self, user: str, *names: str) -> bool:
+        """Remove settings; tell whether one was there."""
+        were_there = self._database.run(partial(_unset, user=user, names=names))
+        self._remembered.forget(user)
+        return were_there
+
+    def rotate(self) -> Rotated:
+        """Encrypt with the vault's first key whatever is not.
+
+        It may be stopped and begun again at any time, and users may change their settings meanwhile: a value is only
+        replaced if it is still the one that was read.
+        """
+        renewed = current = locked = 0
+        for user, name, sealed in self._rows():
+            if self._vault.is_current(sealed):
+                current += 1
+                continue
+            try:
+                again = self._vault.seal(user, name, self._vault.open(user, name, sealed))
+            except Failure:
+                locked += 1
+                continue
+            renewed += self._database.run(partial(_replace, user=user, name=name, old=sealed, new=again))
+        return Rotated(renewed, current, locked)
+
+    def count_locked(self) -> int:
+        """Count the settings that the vault cannot decrypt."""
+        return sum(not self._vault.fits(user, name, sealed) for user, name, sealed in self._rows())
+
+    def _rows(self) -> Iterator[tuple[str, str, str]]:
+        last = ("", "")
+        while rows := self._database.run(partial(_page, after=last)):
+            yield from rows
+            last = rows[-1][:2]
+
+    def _read(self, user: str) -> Settings | None:
+        rows = self._database.run(partial(_settings, user=user))
+        return None if rows is None else Settings(rows, partial(self._vault.open, user))
+
+
+def _settings(connection: Connection, user: str) -> dict[str, str] | None:
+    """Return a user's encrypted settings by name, None if there is no such profile."""
+    profiles, settings = tables.profiles, tables.settings
+    query = select(_SETTINGS.name, _SETTINGS.value).select_from(profiles.outerjoin(settings))
+    rows = connection.execute(query.where(profiles.c.user_id == user)).all()
+    return {name: value for name, value in rows if name is not None} if rows else None
+
+
+def _make(connection: Connection, user: str) -> None:
+    """Make a profile; two processes may do so at once."""
+    row = _UPSERTS[connection.dialect.name](tables.profiles).values(user_id=user)
+    connection.execute(row.on_conflict_do_nothing())
+
+
+def _set(connection: Connection, user: str, name: str, sealed: str, without: Collection[str]) -> None:
+    _make(connection, user)
+    _unset(connection, user, without)
+    row = _UPSERTS[connection.dialect.name](tables.settings).values(user_id=user, name=name, value=sealed)
+    changed = {"value": sealed, "updated_at": func.now()}
+    connection.execute(row.on_conflict_do_update(index_elements=["user_id", "name"], set_=changed))
+
+
+def _add(connection: Connection, user: str, sealed: Mapping[str, str]) -> int:
+    _make(connection, user)
+    insert = _UPSERTS[connection.dialect.name](tables.settings)
+    rows = [insert.values(user_id=user, name=name, value=value) for name, value in sealed.items()]
+    added = [row.on_conflict_do_nothing().returning(_SETTINGS.name) for row in rows]
+    return sum(len(connection.execute(row).all()) for row in added)
+
+
+def _unset(connection: Connection, user: str, names: Collection[str]) -> bool:
+    rows = (_SETTINGS.user_id == user) & _SETTINGS.name.in_(names)
+    return bool(connection.execute(delete(tables.settings).where(rows)).rowcount)
+
+
+def _page(connection: Connection, after: tuple[str, str]) -> list[tuple[str, str, str]]:
+    """Return the next rows in the order of their keys."""
+    key = tuple_(_SETTINGS.user_id, _SETTINGS.name)
+    query = select(_SETTINGS.user_id, _SETTINGS.name, _SETTINGS.value).where(key > after).order_by(*key.clauses)
+    return [(user, name, value) for user, name, value in connection.execute(query.limit(BATCH))]
+
+
+def _replace(connection: Connection, user: str, name: str, old: str, new: str) -> int:
+    row = (_SETTINGS.user_id == user) & (_SETTINGS.name == name) & (_SETTINGS.value == old)
+    return connection.execute(update(tables.settings).where(row).values(value=new)).rowcount

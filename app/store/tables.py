@@ -16,6 +16,17 @@ settings = Table(
     metadata,
     Column("user_id", String(200), ForeignKey("profiles.user_id", ondelete="CASCADE"), primary_key=True),
     Column("name", String(100), primary_key=True),
-    Column("value", Text, nullable=False),
+    Column("value", Text, nullable=False),  # as the vault encrypts it
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("hash", String(64), nullable=False, unique=True),
+    Column("user_id", String(200), ForeignKey("profiles.user_id", ondelete="CASCADE"), nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("last_used_at", DateTime(timezone=True)),
+    Column("revoked_at", DateTime(timezone=True)),
 )

@@ -1,6 +1,5 @@
 """Asking: the connection, the bytes, and the provider's event stream -> pieces."""
 
-import re
 from functools import lru_cache
 from typing import Any
 
@@ -9,79 +8,69 @@ import openai
 
 from app.answer import Answer, Failure
 from app.config import Settings
+from app.upstream import asking
+from app.upstream.account import Account
 from app.upstream.completions import complete
+from app.upstream.egress import check_endpoint, is_listed, parse
+from app.upstream.models import check_key
 from app.upstream.transport import Transport
 
 MAX_CLIENTS = 500
 
 
 class Upstream:
-    """What all questions share: one transport, and the SDK's clients, one for each base URL and holding no key."""
+    """What all questions share: the transports, and the SDK's clients, one for each base URL and holding no key.
+
+    Where a user chose the base URL, the transport is one that reaches public addresses only. It keeps connections of
+    its own, so that no question ever goes over one that was made without looking.
+    """
 
     def __init__(self, settings: Settings) -> None:
         """Take the timeouts; nothing is connected yet."""
         self._settings = settings
-        self._http = httpx2.Client(transport=Transport(settings), follow_redirects=False, trust_env=False, timeout=None)
+        self._http = _http(Transport(settings))
+        self._guarded_http = _http(Transport(settings, public_only=True))
         self._client = lru_cache(MAX_CLIENTS)(self._build_client)
 
-    def complete(  # noqa: PLR0913 - each is one part of a request, and named at every call
-        self,
-        *,
-        label: str,
-        base_url: str,
-        key: str,
-        parameters: dict[str, Any],
-        headers: dict[str, str] | None = None,
-        query: dict[str, str] | None = None,
-    ) -> Answer:
-        """Ask an OpenAI-shaped chat completions endpoint.
+    def complete(self, account: Account, parameters: dict[str, Any]) -> Answer:
+        """Ask for a chat completion. Raises `Failure`."""
+        return complete(self._client_for(account), account, parameters, self._settings)
 
-        The key travels as `Authorization: Bearer`, unless `headers` carries an `api-key`. Raises `Failure`.
-        """
-        headers = headers or {}
-        for value in (key, *headers.values()):
-            if not re.fullmatch(r"[\x21-\x7e]+", value):
-                message = (
-                    f"{label} API Key contains characters that no key has. Please fix it in your profile settings."
-                )
-                raise Failure(400, "bad_key", message)
+    def check(self, account: Account) -> None:
+        """Ask whether the provider takes the key, at no cost, within ten seconds. Raises `Failure` if it does not."""
+        client = self._client_for(account)
+        with asking.apart():
+            check_key(client, account)
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        self._http.close()
+        self._guarded_http.close()
+
+    def _client_for(self, account: Account) -> openai.OpenAI:
+        account.check_characters()
         try:
-            client = self._client(base_url, tuple((query or {}).items()))
+            return self._client(account.base_url, tuple(account.query.items()), account.chosen_by_user)
         except ValueError as error:
-            message = f"{label}'s address cannot be used. Please fix it in your profile settings."
+            message = f"{account.label}'s address cannot be used. Please fix it in your profile settings."
             raise Failure(400, "bad_key", message) from error
-        return complete(client, label, key, parameters, _headers(key, headers), self._settings)
 
-    def _build_client(self, base_url: str, query: tuple[tuple[str, str], ...]) -> openai.OpenAI:
-        """Make a client. Raises `ValueError` for what is no address."""
-        _check_address(base_url)
+    def _build_client(self, base_url: str, query: tuple[tuple[str, str], ...], chosen_by_user: bool) -> openai.OpenAI:  # noqa: FBT001 - a cache's key
+        """Make a client. Raises `ValueError` for what is no address, `Failure` for what a user may not choose."""
+        allowed = self._settings.endpoint_allowlist
+        if chosen_by_user:
+            check_endpoint(base_url, allowed)
+        elif parse(base_url) is None:
+            raise ValueError(base_url)
+        is_guarded = chosen_by_user and not is_listed(base_url, allowed)
         return openai.OpenAI(
             api_key="sent with each request",
             base_url=base_url,
             default_query=dict(query),
             max_retries=0,
-            http_client=self._http,
+            http_client=self._guarded_http if is_guarded else self._http,
         )
 
 
-def _check_address(base_url: str) -> None:
-    try:
-        url = httpx2.URL(base_url)
-    except httpx2.InvalidURL as error:
-        raise ValueError(base_url) from error
-    if url.scheme not in ("https", "http") or not url.host:
-        raise ValueError(base_url)
-
-
-def _headers(key: str, headers: dict[str, str]) -> dict[str, str | openai.Omit]:
-    """Set, or omit, every header that the SDK would fill from `OPENAI_*`, whatever the base URL.
-
-    What can be neither set nor omitted here is stopped by the transport's list.
-    """
-    return {
-        "User-Agent": "sluice",
-        "Authorization": openai.Omit() if "api-key" in headers else f"Bearer {key}",
-        "OpenAI-Organization": openai.Omit(),
-        "api-key": openai.Omit(),
-        **headers,
-    }
+def _http(transport: Transport) -> httpx2.Client:
+    return httpx2.Client(transport=transport, follow_redirects=False, trust_env=False, timeout=None)

@@ -5,7 +5,8 @@ It travels beside the call, because the SDK stands between who asks and the sock
 
 import select
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from socket import socket
@@ -61,6 +62,16 @@ def begin(asking: Asking) -> None:
 def current() -> Asking:
     """Return what this thread counts in; one that nobody reads if it has not begun."""
     return _current.get(None) or Asking()
+
+
+@contextmanager
+def apart() -> Iterator[None]:
+    """Count what is asked inside in nothing, and wait there alone: the thread's last reader may have left long ago."""
+    token = _current.set(Asking())
+    try:
+        yield
+    finally:
+        _current.reset(token)
 
 
 def patiently(do: Callable[[], T], wait: Wait, sock: socket, deadline: float, event: int = select.POLLIN) -> T:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from app.answer import Failure, Finish, Piece, Reasoning, Text
-from app.upstream.refusal import reported
+from app.upstream.refusal import cleaned, reported
 
 _END = b"[DONE]"
 _COUNT = re.compile(r"[a-z_]{1,50}")
@@ -115,7 +115,8 @@ class ChunkReader:
                 self._add(delta, pieces)
             if choice.finish_reason == "error":
                 raise Failure(500, "provider_error", f"{self._label} reported an error in its answer.")
-            self.reason = choice.finish_reason or self.reason
+            if choice.finish_reason:
+                self.reason = cleaned(choice.finish_reason, self._key) or "unknown"
 
     def _add(self, delta: _Delta, pieces: list[Text | Reasoning]) -> None:
         reasoning, content = delta.reasoning or delta.reasoning_content, delta.content

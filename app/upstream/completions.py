@@ -10,17 +10,15 @@ import openai
 from app.answer import Answer, Failure, Gone, Piece, Silence
 from app.config import Settings
 from app.upstream import asking
+from app.upstream.account import Account
 from app.upstream.chunks import ChunkReader
 from app.upstream.events import EventReader
 from app.upstream.refusal import refused
+from app.upstream.request import send
 from app.upstream.transport import Body, Refusal
 
 TAIL_SECONDS = 2.0
 """How long the usage and the end marker may follow the `finish_reason`."""
-
-
-_UNREAD = {"X-Stainless-Raw-Response": "stream"}
-"""What the SDK's `with_streaming_response` marks a request with; it does not leave."""
 
 SETTLE_SECONDS = 0.1
 """How long the last bytes of HTTP may follow the end marker, which many providers send by themselves; without them the
@@ -30,14 +28,7 @@ RETRY_SECONDS = 0.2
 """How long a failed connect is let rest before the second."""
 
 
-def complete(  # noqa: PLR0913, PLR0917 - each is one part of a request
-    client: openai.OpenAI,
-    label: str,
-    key: str,
-    parameters: dict[str, Any],
-    headers: dict[str, str | openai.Omit],
-    settings: Settings,
-) -> Answer:
+def complete(client: openai.OpenAI, account: Account, parameters: dict[str, Any], settings: Settings) -> Answer:
     """Ask for a streamed chat completion.
 
     Returns when the provider has accepted, or has not answered within `commit_seconds`. Asks once more where that can
@@ -47,11 +38,7 @@ def complete(  # noqa: PLR0913, PLR0917 - each is one part of a request
     deadline = started + min(settings.commit_seconds, settings.first_event_timeout_seconds)
 
     def ask() -> Body:
-        try:
-            return _ask(client, parameters, headers, deadline - monotonic())
-        except openai.APIStatusError as error:
-            answer = error.response
-            raise refused(label, key, answer.status_code, answer.headers, answer.content) from error
+        return send(client, account, "/chat/completions", deadline - monotonic(), {**parameters, "stream": True})
 
     try:
         body = ask()
@@ -61,26 +48,7 @@ def complete(  # noqa: PLR0913, PLR0917 - each is one part of a request
             raise
         _pause(delay)
         body = ask()
-    return Answer(_Reads(body, label, key, settings, started).batches(), body.close)
-
-
-def _ask(
-    client: openai.OpenAI, parameters: dict[str, Any], headers: dict[str, str | openai.Omit], seconds: float
-) -> Body:
-    """Have the SDK send the request, and leave the answer to us.
-
-    Its `chat.completions.create` would first fit every message to its types, at the cost of all the rest of a request.
-    """
-    response: Any = client.post(
-        "/chat/completions",
-        cast_to=object,
-        body={**parameters, "stream": True},
-        options={"headers": {**headers, **_UNREAD}, "timeout": max(seconds, 0)},
-        stream=True,
-        stream_cls=openai.Stream[object],
-    )
-    body: Body = response.http_response.extensions["body"]
-    return body
+    return Answer(_Reads(body, account, settings, started).batches(), body.close)
 
 
 def _delay(failure: Failure) -> float | None:
@@ -100,14 +68,14 @@ def _pause(seconds: float) -> None:
 class _Reads:
     """An answer being read, and until when it is waited for."""
 
-    def __init__(self, body: Body, label: str, key: str, settings: Settings, started: float) -> None:
+    def __init__(self, body: Body, account: Account, settings: Settings, started: float) -> None:
         self._body = body
-        self._label = label
-        self._key = key
+        self._label = account.label
+        self._key = account.key
         self._settings = settings
         self._started = started
         self._events = EventReader()
-        self._chunks = ChunkReader(label, key)
+        self._chunks = ChunkReader(account.label, account.key)
         self._ended = False
         self._asked = asking.current()
 

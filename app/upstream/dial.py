@@ -8,7 +8,7 @@ import select
 import socket
 import ssl
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Thread
 from time import monotonic
@@ -18,18 +18,11 @@ from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined
 
 from app.answer import Failure, Gone
 from app.upstream.asking import current, patiently
+from app.upstream.egress import Origin, require_public
 
 _MAX_REPLY_BYTES = 16 * 1024
 
 Address = tuple[socket.AddressFamily, Any]
-
-
-class Origin(NamedTuple):
-    """Where requests go: connections to one origin may be exchanged for each other."""
-
-    scheme: str
-    host: str
-    port: int
 
 
 class Proxy(NamedTuple):
@@ -46,11 +39,20 @@ class Proxy(NamedTuple):
         return bool(self.url) and origin.scheme == "https" and not direct
 
 
-def dial(origin: Origin, tls: ssl.SSLContext, proxy: Proxy, seconds: float) -> socket.socket:
-    """Connect to an origin within so many seconds; the socket does not block. Raises `Failure`."""
+def dial(
+    origin: Origin, tls: ssl.SSLContext, proxy: Proxy, seconds: float, *, public_only: bool = False
+) -> socket.socket:
+    """Connect to an origin within so many seconds; the socket does not block. Raises `Failure`.
+
+    With `public_only`, the host is looked up once, all that it leads to must be public, and it is connected to at one
+    of these very addresses, also by the proxy: a second look-up could give another answer (CVE-2026-54020).
+    """
     deadline = monotonic() + seconds
     try:
-        sock = _through(proxy, origin, deadline) if proxy.serves(origin) else _reach(origin.host, origin.port, deadline)
+        if proxy.serves(origin):
+            sock = _reach_through(proxy, origin, deadline, public_only=public_only)
+        else:
+            sock = _reach(origin.host, origin.port, deadline, public_only=public_only)
         return _secured(sock, origin.host, tls, deadline) if origin.scheme == "https" else sock
     except Gone:
         raise
@@ -64,14 +66,27 @@ def dial(origin: Origin, tls: ssl.SSLContext, proxy: Proxy, seconds: float) -> s
         raise Failure(500, "up_connect", "The provider could not be reached.") from error
 
 
-def _reach(host: str, port: int, deadline: float) -> socket.socket:
-    """Connect to the first address of a host that answers; each has its share of the time that is left."""
-    addresses = _addresses(host, port, deadline)
+def _reach(host: str, port: int, deadline: float, *, public_only: bool = False) -> socket.socket:
+    return _first(_addresses(host, port, deadline, public_only=public_only), _connected, deadline)
+
+
+def _reach_through(proxy: Proxy, origin: Origin, deadline: float, *, public_only: bool) -> socket.socket:
+    """Have the proxy connect; it looks the name up, unless the addresses are ours to judge."""
+    if not public_only:
+        return _tunnelled(proxy, origin.host, origin.port, deadline)
+    addresses = _addresses(origin.host, origin.port, deadline, public_only=True)
+    return _first(addresses, lambda address, until: _tunnelled(proxy, address[1][0], origin.port, until), deadline)
+
+
+def _first(
+    addresses: list[Address], connect: Callable[[Address, float], socket.socket], deadline: float
+) -> socket.socket:
+    """Connect to the first address that answers; each has its share of the time that is left."""
     errors: list[OSError] = []
     for number, address in enumerate(addresses):
         share = (deadline - monotonic()) / (len(addresses) - number)
         try:
-            return _connected(address, monotonic() + share)
+            return connect(address, monotonic() + share)
         except Gone:
             raise
         except OSError as error:
@@ -103,13 +118,16 @@ def _closed_on_failure(sock: socket.socket) -> Iterator[None]:
         raise
 
 
-def _addresses(host: str, port: int, deadline: float) -> list[Address]:
+def _addresses(host: str, port: int, deadline: float, *, public_only: bool) -> list[Address]:
     """Return the addresses of a host; a name is looked up in a thread, because the resolver knows no deadline."""
     try:
         version = ipaddress.ip_address(host).version
+        addresses = [(socket.AF_INET if version == 4 else socket.AF_INET6, (host, port))]  # noqa: PLR2004
     except ValueError:
-        return _look_up(host, port, deadline)
-    return [(socket.AF_INET if version == 4 else socket.AF_INET6, (host, port))]  # noqa: PLR2004
+        addresses = _look_up(host, port, deadline)
+    if public_only:
+        require_public(where[0] for _, where in addresses)
+    return addresses
 
 
 def _look_up(host: str, port: int, deadline: float) -> list[Address]:
@@ -131,12 +149,12 @@ def _look_up(host: str, port: int, deadline: float) -> list[Address]:
     return [(family, where) for family, _, _, _, where in found]
 
 
-def _through(proxy: Proxy, origin: Origin, deadline: float) -> socket.socket:
-    """Have the proxy connect to the origin (RFC 9110, section 9.3.6); it looks the name up, too."""
+def _tunnelled(proxy: Proxy, host: str, port: int, deadline: float) -> socket.socket:
+    """Have the proxy connect to a host or an address (RFC 9110, section 9.3.6)."""
     url = urlsplit(proxy.url)
     sock = _reach(url.hostname or "", url.port or 80, deadline)
     with _closed_on_failure(sock):
-        target = f"[{origin.host}]:{origin.port}" if ":" in origin.host else f"{origin.host}:{origin.port}"
+        target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}", *_proxy_authorization(url.username, url.password)]
         sock.sendall("\r\n".join([*lines, "", ""]).encode())  # which a new socket always has room for
         reply = _reply(sock, deadline)

@@ -8,6 +8,9 @@ from typing import Any
 from app.answer import Failure
 
 MAX_MESSAGE_CHARACTERS = 500
+MIN_PART_CHARACTERS = 8
+"""How much of a key in a provider's sentence is too much."""
+_MAX_SEARCHED_CHARACTERS = 2000
 _MAX_DEPTH = 8
 
 _DELAY = re.compile(r"\d{1,10}|\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT", re.ASCII)
@@ -58,7 +61,21 @@ def cleaned(message: str, key: str) -> str:
     """Cut a provider's text to a sentence's length, without keys, control characters and half characters."""
     message = message.replace(key, "[key]").encode("utf-8", "replace").decode()
     message = _SECRETS.sub("[key]", _CONTROL.sub(" ", message))
-    return message[:MAX_MESSAGE_CHARACTERS].strip()
+    return _without_parts(message[:_MAX_SEARCHED_CHARACTERS], key)[:MAX_MESSAGE_CHARACTERS].strip()
+
+
+def _without_parts(message: str, key: str) -> str:
+    """Replace what is long enough to be known for a part of the key."""
+    size = MIN_PART_CHARACTERS
+    parts = {key[start : start + size] for start in range(len(key) - size + 1)}
+    found, kept = 0, []
+    for start in range(len(message)):
+        if message[start : start + size] in parts:
+            kept += [] if found > start else ["[key]"]
+            found = start + size
+        elif found <= start:
+            kept.append(message[start])
+    return "".join(kept)
 
 
 def _error(content: bytes) -> object:

@@ -17,7 +17,8 @@ from app.answer import Failure
 from app.config import Settings
 from app.upstream import asking
 from app.upstream.connection import Connection, Response
-from app.upstream.dial import Origin, Proxy, dial
+from app.upstream.dial import Proxy, dial
+from app.upstream.egress import Origin, origin_of
 
 OUTBOUND_HEADERS = frozenset(
     {b"accept", b"api-key", b"authorization", b"content-length", b"content-type", b"openai-organization", b"user-agent"}
@@ -110,10 +111,14 @@ class Body(httpx2.SyncByteStream):
 
 
 class Transport(httpx2.BaseTransport):
-    """Sends the SDK's requests over connections of our own, of which it keeps the idle ones."""
+    """Sends the SDK's requests over connections of our own, of which it keeps the idle ones.
 
-    def __init__(self, settings: Settings) -> None:
+    One that is `public_only` connects to no other addresses than the public Internet's.
+    """
+
+    def __init__(self, settings: Settings, *, public_only: bool = False) -> None:
         """Take the timeouts and the proxy; nothing is connected yet."""
+        self._public_only = public_only
         self._connect_seconds = settings.connect_timeout_seconds
         self._proxy = Proxy(settings.https_proxy, settings.no_proxy)
         self._tls = ssl.create_default_context()
@@ -129,9 +134,8 @@ class Transport(httpx2.BaseTransport):
         An idle connection may have died unnoticed. When it turns out so at once, nothing was answered over it, and the
         request goes out once more over a new one; later, the provider may have begun to work, and to bill.
         """
-        url, started = request.url, monotonic()
+        origin, started = origin_of(request.url), monotonic()
         deadline = started + request.extensions["timeout"]["read"]
-        origin = Origin(url.scheme, url.raw_host.decode(), url.port or (443 if url.scheme == "https" else 80))
         idle = self._take(origin)
         if idle is not None:
             try:
@@ -150,7 +154,7 @@ class Transport(httpx2.BaseTransport):
         asked.attempts, asked.status = asked.attempts + 1, None
         if connection is None:
             seconds = min(self._connect_seconds, deadline - monotonic())
-            connection = Connection(dial(origin, self._tls, self._proxy, seconds))
+            connection = Connection(dial(origin, self._tls, self._proxy, seconds, public_only=self._public_only))
         body = Body(self, origin, connection)
         try:
             connection.send(_bytes(request), deadline - monotonic())

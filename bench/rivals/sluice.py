@@ -55,6 +55,8 @@ def _environment(place: Place) -> dict[str, str]:
     return {
         "DATABASE_URL": _database(place.folder),
         "MAX_STREAMS": str(MAX_STREAMS),
+        "MAX_STREAMS_PER_USER": str(MAX_STREAMS),
+        "RATE_LIMIT": "1000000/minute",
         "OPENAI_BASE_URL": f"http://127.0.0.1:{place.upstream}/v1",
         "PORT": str(place.port),
         "WEB_CONCURRENCY": "1",
@@ -68,7 +70,7 @@ def _text(body: bytes, _spec: Spec) -> str:
 
 KIND = Kind(
     name="sluice",
-    about="the Procfile's line with one worker, `MAX_STREAMS` raised, text answers, the key in a profile in SQLite",
+    about="the Procfile's line with one worker, the limits raised, text answers, the key in a profile in SQLite",
     install=_install,
     command=_command,
     environment=_environment,

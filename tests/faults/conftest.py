@@ -2,18 +2,21 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from zlib import crc32
 
 import pytest
 
+from tests.canaries.marks import found_in_files
 from tests.faults import scripts
 from tests.faults.far import Far
-from tests.faults.sluice import ANSWER, KEY, KEYS, PROMPT, Sluice, environment, start
+from tests.faults.sluice import ANSWER, CANARIES, KEYS, PROMPT, Sluice, environment, start
 from tests.processes import Processes
 
 SENT = {
     "accept", "accept-encoding", "authorization", "content-length", "content-type", "host", "user-agent",
 }  # fmt: skip
 """Every header that may reach a provider."""
+SOURCES = ("profile", "environment")
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +31,8 @@ def sluice(processes: Processes, far: Far) -> Iterator[Sluice]:
     """The service, in scaled time. At the end its log has one record for each chat, and nobody's secrets."""
     far.script("warm", scripts.ok)
     started = start(processes, far, environment(far))
-    for mode in ("text", "sse"):
+    for mode, source in zip(("text", "sse"), SOURCES, strict=True):
+        started.take_key_from(source)
         assert ANSWER in started.chat("warm", mode).text()
     started.calm()
     yield started
@@ -39,12 +43,14 @@ def sluice(processes: Processes, far: Far) -> Iterator[Sluice]:
 
 
 @pytest.fixture(autouse=True)
-def _settled(sluice: Sluice, far: Far) -> Iterator[None]:
+def _settled(request: pytest.FixtureRequest, sluice: Sluice, far: Far) -> Iterator[None]:
     """Hold every test to what is true of all rows, which begin without a kept connection.
 
+    Of a row's two protocols, one is asked for with the environment's key, and the other with the profile's.
     The provider was sent nothing but what it needs; its connections are closed within a second, but for those over
     which a whole answer came; nothing is left in the worker; it is alive, and quick.
     """
+    sluice.take_key_from(source_of(request.node.name))
     far.hang_up()
     before = len(far.all_asked())
     yield
@@ -70,8 +76,14 @@ def model(request: pytest.FixtureRequest) -> str:
     return str(request.node.name)
 
 
+def source_of(name: str) -> str:
+    """Choose whose key a test's chats are asked with: one or the other, but always the same."""
+    return SOURCES[(crc32(name.replace("sse", "text").encode()) + ("sse" in name)) % 2]
+
+
 def assert_clean(sluice: Sluice) -> None:
-    """No key, no prompt and no answer is in the log."""
+    """No prompt and no answer is in the log, and no key in it or in the database."""
     log = sluice.service.log.read_text()
-    for secret in (KEY, PROMPT, ANSWER):
+    for secret in (PROMPT, ANSWER):
         assert secret not in log
+    assert found_in_files(sluice.service.log.parent, CANARIES) == []

@@ -90,6 +90,7 @@ def _record(sluice: Sluice, seen: Seen, outcome: str, course: Course) -> None:
     expected = {"outcome": outcome, "status": seen.status, "upstreamStatus": course.upstream}
     assert told == expected | {"attempts": course.attempts}, record
     assert (record["provider"], record["model"], record["mode"]) == (seen.provider, seen.model, seen.mode)
+    assert record["keySource"] == sluice.source_for(seen.provider)
     assert record["bytesOut"] == (len(seen.body) if seen.status == 200 else 0)  # an error's body is no answer
     assert low * 1000 - 50 <= record["durationMs"] <= seen.took * 1000 + 250
     assert record["ttftMs"] is None or 0 <= record["ttftMs"] <= record["durationMs"]

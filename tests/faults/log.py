@@ -23,6 +23,7 @@ def logged(
     told = {name: record[name] for name in ("outcome", "status", "upstreamStatus", "attempts")}
     assert told == {"outcome": outcome, "status": status, "upstreamStatus": upstream, "attempts": attempts}, record
     assert outcome in OUTCOMES
+    assert record["keySource"] in (None, sluice.source)
     low, high = seconds
     assert low - 0.05 <= record["durationMs"] / 1000 <= high, record
     assert record["ttftMs"] is None or record["ttftMs"] <= record["durationMs"]

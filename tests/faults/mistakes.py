@@ -27,7 +27,7 @@ def _reads(where: str) -> Iterator[list[Piece]]:
     raise RuntimeError(MISTAKE)
 
 
-PROVIDER = Provider("mistaken", "Mistaken", openai.KEY, _ask)
+PROVIDER = Provider("mistaken", "Mistaken", openai.KEY, _ask, openai.check)
 
 
 def sleep() -> str:

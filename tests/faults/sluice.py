@@ -16,6 +16,7 @@ from typing import Any
 
 import httptools
 
+from tests.canaries.marks import found, known
 from tests.faults import pulse
 from tests.faults.far import Far, Script
 from tests.faults.worker import descriptors
@@ -54,12 +55,13 @@ FOREIGN = {
 }
 
 KEYS = {f"{name}_API_KEY": f"sk-{name[:1].lower()}-{KEY}" for name in ("OPENAI", "GROQ", "MISTRAL", "AZURE_OPENAI")}
+CANARIES = [known("a key", KEY)]
 
 
 def environment(far: Far, **changes: str) -> dict[str, str]:
     """Return an environment in which OpenAI, Groq and Mistral are the far end, in scaled time."""
     bases = {f"{name}_BASE_URL": far.url for name in ("OPENAI", "GROQ", "MISTRAL")}
-    return {**FOREIGN, **SCALED, **KEYS, **bases, **changes}
+    return {**FOREIGN, **SCALED, **KEYS, **bases, "KEY_POLICY": "profile-first", **changes}
 
 
 @dataclass
@@ -120,7 +122,7 @@ class Call:
             pass
         self.seen.ended_at = time.monotonic()
         self.socket.close()
-        assert KEY.encode() not in self.seen.raw, "an answer shows a key"
+        assert found(bytes(self.seen.raw), CANARIES) == [], "an answer shows a key"
         return self.seen
 
     def _take(self) -> bool:
@@ -157,6 +159,8 @@ class Sluice:
         self.port = service.port
         self.worker = service.pids()[1]
         self.far = far
+        self.source = "environment"
+        """Whose key OpenAI is asked with."""
         self._calm = {"greenlets": 0, "chats": 0, "descriptors": 0}
 
     def start(self, model: str, mode: str = "text", provider: str = "openai", **more: Any) -> Call:  # noqa: ANN401
@@ -172,6 +176,19 @@ class Sluice:
     def ask(self, model: str, mode: str, *scripts: Script, provider: str = "openai") -> Seen:
         """Let the far end play this for a model, and ask it."""
         return self.chat(self.far.script(model, *scripts), mode, provider)
+
+    def take_key_from(self, source: str) -> None:
+        """Have OpenAI asked with the same key from the profile or from the environment."""
+        value = json.dumps({"value": KEYS["OPENAI_API_KEY"]})
+        method, body = ("PUT", value) if source == "profile" else ("DELETE", "")
+        lines = [f"{method} /api/profile/settings/openai_api_key HTTP/1.1", "Host: localhost"]
+        head = "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""])
+        assert Call(self.port, (head + body).encode()).finish().status == 200
+        self.source = source
+
+    def source_for(self, provider: str) -> str:
+        """Return whose key a provider is asked with."""
+        return self.source if provider == "openai" else "environment"
 
     def records(self, request_id: str = "") -> list[dict[str, Any]]:
         """Return the log's records of chats: all, or a request's."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 NOT_HERE = {
     "U52": "There is no pool of connections to exhaust: a chat opens its own, and MAX_STREAMS bounds them (K22).",
-    "U53": "Nobody can choose a provider's address yet but the operator; user-set ones come with the login.",
+    "U53": "Users' endpoints are blocked before anything is connected: tests/upstream/test_guard.py has every vector.",
 }
 """Rows without a test. Of U45 only half applies: Anthropic's own status, 529, comes with its dialect."""
 

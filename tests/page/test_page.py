@@ -1,95 +1,25 @@
 """The page, driven in Chromium against the running service with the simulator behind it."""
 
-import json
 import re
-import shutil
 import struct
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 from app.simulator import ANSWER
+from tests import client
+from tests.page.chat import CHAT, answer, ask, body, sent
+from tests.page.tab import opened
 from tests.processes import Service
 
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+ASSETS = ("page.js", "panel.js", "service.js", "setting.js", "page.css", "panel.css")
 CUT = "The answer was cut off before its end. Please try again."
 WRONG_KEY = "OpenAI API Key is incorrect. Please fix it in your profile settings."
-CHAT = "**/api/chat/*"
-
-# Keeps what the last answer looked like at each change of the log.
-RECORDER = """
-window.seen = [];
-document.addEventListener("DOMContentLoaded", () => {
-  const look = () => seen.push(document.querySelector("article:last-of-type .answer")?.textContent ?? "");
-  new MutationObserver(look).observe(document.querySelector("#log"), { childList: true, subtree: true });
-});
-"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """One Chromium for this module: Playwright keeps an event loop in the thread for as long as it runs."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    found = next(filter(None, map(shutil.which, names)), None)
-    if found is None:
-        pytest.fail("The tests of the page need Chromium on the PATH: `apt-get install chromium`, or Google Chrome.")
-    quiet = ("quic", "background-networking", "component-update", "sync")
-    switches = ["--no-sandbox", "--disable-gpu", "--no-first-run", *(f"--disable-{name}" for name in quiet)]
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=found, args=switches)
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def page(browser: Browser, service: Service) -> Iterator[Page]:
-    with opened(browser, service) as page:
-        yield page
-
-
-@contextmanager
-def opened(browser: Browser, service: Service) -> Iterator[Page]:
-    page = browser.new_page()
-    page.set_default_timeout(20_000)
-    page.add_init_script(RECORDER)
-    try:
-        page.goto(service.url)
-        yield page
-    finally:
-        page.unroute_all(behavior="ignoreErrors")
-        page.close()
-
-
-def ask(page: Page, text: str, model: str = "gpt-4o") -> None:
-    page.fill("#model", model)
-    page.fill("#message", text)
-    page.press("#message", "Enter")
-
-
-def answer(page: Page, state: str) -> str:
-    """The text of the last answer, as soon as it is in that state."""
-    last = page.locator(".answer").last
-    expect(last).to_have_attribute("data-state", state, timeout=20_000)
-    return last.text_content() or ""
-
-
-def sent(page: Page, text: str, model: str = "gpt-4o") -> dict[str, Any]:
-    """Ask, and return the body that the page sent."""
-    with page.expect_request(CHAT) as request:
-        ask(page, text, model)
-    return body(request.value)
-
-
-def body(request: Request) -> dict[str, Any]:
-    read: dict[str, Any] = json.loads(request.post_data or "")
-    return read
 
 
 def png() -> bytes:
@@ -308,25 +238,25 @@ def test_nothing_is_complained_of_and_nothing_leaves_the_origin(page: Page, serv
     assert any(address.endswith("/static/page.js") for address in addresses)
 
 
-@pytest.mark.parametrize("path", ["/", "/static/page.js", "/static/page.css"])
-def test_each_file_of_the_page_forbids_everything_that_is_not_its_own(page: Page, service: Service, path: str) -> None:
-    response = page.request.get(service.url.rstrip("/") + path)
-    assert response.status == 200
-    assert response.headers["content-security-policy"] == CSP
-    assert response.headers["x-content-type-options"] == "nosniff"
-    assert response.headers["referrer-policy"] == "no-referrer"
-    assert response.headers["cache-control"] == "no-cache"
+@pytest.mark.parametrize("path", ["/", *(f"/static/{name}" for name in ASSETS)])
+def test_each_file_of_the_page_forbids_everything_that_is_not_its_own(service: Service, path: str) -> None:
+    reply = client.ask(service, path, None, method="GET")
+    assert reply.status == 200
+    assert reply.headers["content-security-policy"] == CSP
+    assert reply.headers["x-content-type-options"] == "nosniff"
+    assert reply.headers["referrer-policy"] == "no-referrer"
+    assert reply.headers["cache-control"] == "no-cache"
 
 
 @pytest.mark.parametrize("name", ["index.html", "../page.py", "%2e%2e/page.py", "..%2fpage.py", "other.js"])
-def test_nothing_else_is_served_beside_the_script_and_the_style(page: Page, service: Service, name: str) -> None:
-    assert page.request.get(f"{service.url.rstrip('/')}/static/{name}").status == 404
+def test_nothing_else_is_served_beside_the_scripts_and_the_styles(service: Service, name: str) -> None:
+    assert client.ask(service, f"/static/{name}", None, method="GET").status == 404
 
 
 def test_every_control_has_a_name_that_can_be_read_out(page: Page) -> None:
     for role, name in (
         *(("combobox", "Provider"), ("combobox", "Model"), ("spinbutton", "Temperature")),
-        *(("textbox", "Message"), ("button", "Send"), ("log", "Conversation")),
+        *(("textbox", "Message"), ("button", "Send"), ("log", "Conversation"), ("button", "Settings")),
     ):
         expect(page.get_by_role(role, name=name, exact=True)).to_be_visible()  # type: ignore[arg-type]
     expect(page.get_by_label("Attach image")).to_have_attribute("type", "file")

@@ -1,17 +1,39 @@
 """A scripted provider, and a watch on the sockets that are left."""
 
 import gc
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import trustme
 
+from .internet import Internet
 from .server import Server
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
     with Server() as running:
+        yield running
+
+
+@pytest.fixture
+def internet(monkeypatch: pytest.MonkeyPatch) -> Internet:
+    return Internet(monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def provider(authority: trustme.CA) -> Iterator[Server]:
+    """A scripted provider behind TLS, whose name is `provider.test`."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("provider.test").configure_cert(tls)
+    with Server(tls) as running:
         yield running
 
 

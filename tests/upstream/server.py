@@ -205,6 +205,18 @@ def holding(*parts: bytes) -> Script:
     return script
 
 
+def forwarding(target: int, status: bytes = b"200 OK") -> Script:
+    """Make a script of a proxy that takes a CONNECT and then passes on every byte."""
+
+    def script(peer: Peer) -> None:
+        peer.requests.append(peer.head())
+        with socket.create_connection(("127.0.0.1", target)) as onward:
+            peer.send(b"HTTP/1.1 %b\r\nVia: test\r\n\r\n" % status)
+            peer.pass_on(onward)
+
+    return script
+
+
 def whole(body: bytes, head: bytes = EVENTS) -> bytes:
     """Write a response whose length is announced."""
     return head + b"Content-Length: %d\r\n\r\n" % len(body) + body

@@ -15,6 +15,7 @@ import pytest
 from app.answer import Answer, Failure, Finish, Piece, Reasoning, Silence, Text
 from app.config import Settings
 from app.upstream import completions
+from app.upstream.account import Account
 from app.upstream.completions import complete
 from app.upstream.transport import Transport
 
@@ -48,12 +49,16 @@ STOP = event({}, "stop")
 DONE = b"data: [DONE]\n\n"
 
 
+def account(server: Server) -> Account:
+    return Account("Groq", server.url, "key-of-the-test")
+
+
 @contextmanager
 def asked(server: Server, settings: Settings = PATIENT, **parameters: Any) -> Iterator[Answer]:  # noqa: ANN401
     """Ask a question, and let go of everything afterwards."""
     with httpx2.Client(transport=Transport(settings), trust_env=False, timeout=None) as http:
         client = openai.OpenAI(api_key="k", base_url=server.url, max_retries=0, http_client=http)
-        answer = complete(client, "Groq", "key-of-the-test", {**HELLO, **parameters}, {}, settings)
+        answer = complete(client, account(server), {**HELLO, **parameters}, settings)
         with closing(answer):
             yield answer
 
@@ -518,7 +523,7 @@ def test_a_finished_answer_leaves_its_connection_for_the_next(server: Server, pa
     with httpx2.Client(transport=Transport(PATIENT), trust_env=False, timeout=None) as http:
         client = openai.OpenAI(api_key="k", base_url=server.url, max_retries=0, http_client=http)
         for _ in range(2):
-            with closing(complete(client, "Groq", "key", HELLO, {}, PATIENT)) as answer:
+            with closing(complete(client, account(server), HELLO, PATIENT)) as answer:
                 assert text_of([piece for batch in answer for piece in batch]) == "Hi"
     assert len(server.peers) == 1
     assert len(server.requests()) == 2

@@ -5,7 +5,7 @@ import ssl
 import subprocess
 import sys
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from threading import Event, Thread
 from time import monotonic
 from typing import Any
@@ -14,10 +14,11 @@ import pytest
 import trustme
 
 from app.answer import Failure
-from app.upstream.dial import Origin, Proxy, dial
+from app.upstream.dial import Proxy, dial
+from app.upstream.egress import Origin
 from tests.processes import ROOT
 
-from .server import Peer, Script, Server, answering, full_listener
+from .server import Peer, Server, answering, forwarding, full_listener
 
 pytestmark = pytest.mark.usefixtures("_no_leak")
 
@@ -122,7 +123,8 @@ SLOW_NAME = """
 from gevent import monkey; monkey.patch_all()
 import socket, time
 from app.answer import Failure
-from app.upstream.dial import Origin, Proxy, dial
+from app.upstream.dial import Proxy, dial
+from app.upstream.egress import Origin
 socket.getaddrinfo = lambda *_, **__: time.sleep(30)
 started = time.monotonic()
 try:
@@ -156,36 +158,11 @@ def test_a_first_address_that_takes_no_connection_leaves_time_for_the_second(mon
 # Through a proxy.
 
 
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
 @pytest.fixture
 def trusting(authority: trustme.CA) -> ssl.SSLContext:
     tls = ssl.create_default_context()
     authority.configure_trust(tls)
     return tls
-
-
-@pytest.fixture
-def provider(authority: trustme.CA) -> Iterator[Server]:
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("provider.test").configure_cert(tls)
-    with Server(tls) as running:
-        yield running
-
-
-def forwarding(target: int, status: bytes) -> Script:
-    """Make a script of a proxy that takes a CONNECT and then passes on every byte."""
-
-    def script(peer: Peer) -> None:
-        peer.requests.append(peer.head())
-        with socket.create_connection(("127.0.0.1", target)) as onward:
-            peer.send(b"HTTP/1.1 %b\r\nVia: test\r\n\r\n" % status)
-            peer.pass_on(onward)
-
-    return script
 
 
 @pytest.mark.parametrize("status", [b"200 Connection established", b"200 ", b"200", b"204 No Content", b"299"])

@@ -9,6 +9,7 @@ import pytest
 from app.answer import Failure, Finish, Text
 from app.config import Settings
 from app.upstream import Upstream
+from app.upstream.account import Account
 
 from .server import LAST, Server, answering, chunked
 
@@ -22,7 +23,7 @@ ANSWER = (
 def upstream() -> Iterator[Upstream]:
     made = Upstream(Settings(connect_timeout_seconds=5, commit_seconds=5))
     yield made
-    made._http.close()  # noqa: SLF001 - the service keeps its connections for as long as it lives
+    made.close()
 
 
 def headers_of(server: Server) -> dict[str, str]:
@@ -47,10 +48,10 @@ def test_a_question_carries_its_own_key_and_nothing_of_the_environment(
     monkeypatch.setenv("HTTP_PROXY", "http://foreign.invalid/")
     made = Upstream(Settings(connect_timeout_seconds=5, commit_seconds=5))
     server.play(answering(ANSWER))
-    answer = made.complete(label="L", base_url=server.url, key="key-1", parameters=PARAMETERS, headers=headers)
+    answer = made.complete(Account("L", server.url, "key-1", headers), PARAMETERS)
     assert next(answer)[0] == Text("Hi")
     answer.close()
-    made._http.close()  # noqa: SLF001 - as above
+    made.close()
     sent = headers_of(server)
     assert {
         name: sent[name] for name in sent if name in {"authorization", "api-key", "openai-organization"}
@@ -61,7 +62,7 @@ def test_a_question_carries_its_own_key_and_nothing_of_the_environment(
 def test_the_query_and_the_path_are_those_of_the_base_url(server: Server, upstream: Upstream) -> None:
     server.play(answering(ANSWER))
     base_url = f"{server.url}/deployments/a%20b/"
-    answer = upstream.complete(label="L", base_url=base_url, key="k", parameters=PARAMETERS, query={"api-version": "1"})
+    answer = upstream.complete(Account("L", base_url, "k", query={"api-version": "1"}), PARAMETERS)
     assert [piece for batch in answer for piece in batch][-1] == Finish("stop", None)
     answer.close()
     line = server.requests()[0].partition(b"\r\n")[0]
@@ -74,7 +75,7 @@ def test_a_key_that_cannot_be_one_is_refused_before_anything_is_sent(
 ) -> None:
     for headers in ({}, {"api-key": key}):
         with pytest.raises(Failure) as failure:
-            upstream.complete(label="Groq", base_url=server.url, key=key, parameters=PARAMETERS, headers=headers)
+            upstream.complete(Account("Groq", server.url, key, headers), PARAMETERS)
         assert (failure.value.status, failure.value.code) == (400, "bad_key")
         assert failure.value.message.startswith("Groq API Key")
         assert not key.strip() or key not in failure.value.message
@@ -93,7 +94,7 @@ def test_an_endpoint_that_is_no_address_is_a_failure_and_not_a_mistake_of_ours(
 ) -> None:
     """Endpoints come from profiles, where anything can be written."""
     with pytest.raises(Failure) as failure:
-        upstream.complete(label="Azure OpenAI", base_url=base_url, key="k", parameters=PARAMETERS)
+        upstream.complete(Account("Azure OpenAI", base_url, "k"), PARAMETERS)
     assert failure.value.code != "internal"
 
 
@@ -117,6 +118,6 @@ def test_a_host_is_looked_up_by_the_name_that_it_has_in_the_url(
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
     with pytest.raises(Failure) as failure:
-        upstream.complete(label="L", base_url=f"https://{host}/v1", key="k", parameters=PARAMETERS)
+        upstream.complete(Account("L", f"https://{host}/v1", "k"), PARAMETERS)
     assert failure.value.code == "up_dns"
     assert asked == [name]

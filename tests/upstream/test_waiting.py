@@ -17,7 +17,8 @@ import pytest
 from app.config import Settings
 from app.upstream import asking
 from app.upstream.asking import Asking
-from app.upstream.dial import Origin, Proxy, dial
+from app.upstream.dial import Proxy, dial
+from app.upstream.egress import Origin
 from app.upstream.transport import Transport
 from app.waiting import LoopWait
 

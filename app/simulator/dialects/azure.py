@@ -6,6 +6,7 @@ from types import MappingProxyType
 from urllib.parse import parse_qs, unquote
 
 from app.simulator.dialect import (
+    CREATED,
     DONE,
     Asked,
     Dialect,
@@ -127,6 +128,23 @@ def _whole(story: Story) -> bytes:
     return encode({**_judged(openai.completion(story), verdicts), "prompt_filter_results": prompt}, sort_keys=True)
 
 
+_MODEL = {
+    "capabilities": {
+        "fine_tune": False,
+        "inference": True,
+        "completion": False,
+        "chat_completion": True,
+        "embeddings": False,
+    },
+    "lifecycle_status": "generally-available",
+    "deprecation": {"inference": CREATED},
+    "id": "gpt-4o-2024-11-20",
+    "status": "succeeded",
+    "created_at": CREATED,
+    "object": "model",
+}
+_MODELS = {"data": [_MODEL], "object": "list"}
+
 AZURE = Dialect(
     name="azure",
     base="/azure",
@@ -145,6 +163,8 @@ AZURE = Dialect(
     key=_key,
     model=_model,
     check=_check,
+    models_path=re.compile(r"/openai/(v1/models\?.*|models\?api-version=\d{4}-\d\d-\d\d(-preview)?)"),
+    models=_MODELS,
     refusals=MappingProxyType(
         {
             "path": Refusal(404, _error("404", "Resource not found")),

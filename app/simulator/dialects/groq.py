@@ -1,5 +1,6 @@
 """Groq: OpenAI's events without padding, usage unasked, and a schema that knows fewer keys."""
 
+import re
 from types import MappingProxyType
 from typing import Any
 
@@ -137,6 +138,18 @@ def _whole(story: Story) -> bytes:
     return encode(value)
 
 
+_MODEL = {
+    "id": "openai/gpt-oss-20b",
+    "object": "model",
+    "created": CREATED,
+    "owned_by": "OpenAI",
+    "active": True,
+    "context_window": 131072,
+    "public_apps": None,
+    "max_completion_tokens": 65536,
+}
+_MODELS = {"object": "list", "data": [_MODEL]}
+
 GROQ = Dialect(
     name="groq",
     base="/groq/openai/v1",
@@ -157,6 +170,8 @@ GROQ = Dialect(
     key=bearer,
     model=_model,
     check=_check,
+    models_path=re.compile(r"/openai/v1/models\?.*"),
+    models=_MODELS,
     refusals=MappingProxyType(
         {
             "path": Refusal(404, _invalid(_URL, "unknown_url")),

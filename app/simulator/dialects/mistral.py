@@ -1,5 +1,6 @@
 """Mistral: a strict schema, content that may be a list, and errors in three shapes."""
 
+import re
 from types import MappingProxyType
 from typing import Any
 
@@ -132,6 +133,19 @@ def _whole(story: Story) -> bytes:
 _QUOTA = _error("You exceeded your current quota.", "insufficient_quota", "insufficient_quota")
 _SERVER = _error("Internal server error", "internal_server_error", "3000")
 
+_MODEL = {
+    "id": "mistral-small-latest",
+    "object": "model",
+    "created": CREATED,
+    "owned_by": "mistralai",
+    "capabilities": {"completion_chat": True, "completion_fim": False, "function_calling": True, "vision": True},
+    "name": "mistral-small-latest",
+    "max_context_length": 131072,
+    "aliases": [],
+    "type": "base",
+}
+_MODELS = {"object": "list", "data": [_MODEL]}
+
 MISTRAL = Dialect(
     name="mistral",
     base="/mistral/v1",
@@ -149,6 +163,8 @@ MISTRAL = Dialect(
     key=bearer,
     model=_model,
     check=_check,
+    models_path=re.compile(r"/v1/models\?.*"),
+    models=_MODELS,
     refusals=MappingProxyType(
         {
             "path": Refusal(404, {"message": "no Route matched with those values", "request_id": "{id}"}),

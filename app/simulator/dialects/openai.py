@@ -192,6 +192,11 @@ def _whole(story: Story) -> bytes:
     return encode(completion(story))
 
 
+_MODELS = {
+    "object": "list",
+    "data": [{"id": "gpt-4o", "object": "model", "created": CREATED, "owned_by": "system"}],
+}
+
 OPENAI = Dialect(
     name="openai",
     base="/openai/v1",
@@ -213,6 +218,8 @@ OPENAI = Dialect(
     key=bearer,
     model=_model,
     check=check,
+    models_path=re.compile(r"/v1/models\?.*"),
+    models=_MODELS,
     refusals=MappingProxyType(
         {
             "path": Refusal(404, invalid("Invalid URL ({method} {path})")),

@@ -1,0 +1,145 @@
+"""What is configured, what is exposed, and what is unsafe, in sentences."""
+
+import os
+from collections.abc import Iterable, Iterator
+from ipaddress import ip_address
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from app.answer import Failure
+from app.config import Settings
+from app.question import Provider
+from app.service import Service
+
+UNSAFE = "UNSAFE"
+EXPOSED = "EXPOSED"
+
+
+class Finding(NamedTuple):
+    """One sentence; `mark` is `UNSAFE`, or `EXPOSED` for what may be as it should, or empty."""
+
+    sentence: str
+    mark: str = ""
+
+
+def examine(service: Service, providers: Iterable[Provider]) -> Iterator[Finding]:
+    """Look at everything, the database included."""
+    settings = service.settings
+    yield from _database(service)
+    yield from exposure(service)
+    yield from _keys(settings, providers)
+    yield from _limits(service)
+    yield from _browsers(settings)
+    yield from _addresses(settings, providers)
+
+
+def reason(failure: Failure) -> str:
+    """Return what was wrong with the database, in its driver's words, of which the first line says it."""
+    cause = failure.__cause__ or failure
+    return str(getattr(cause, "orig", None) or cause).partition("\n")[0]
+
+
+def exposure(service: Service) -> Iterator[Finding]:
+    """Tell who is let in."""
+    settings, login = service.settings, service.login
+    if login.is_the_host_s:
+        yield Finding("Login: the application around this one decides who asks.")
+        return
+    tokens = _tokens(service)
+    if settings.auth_jwt_secret:
+        yield Finding(f"Login: tokens of {settings.auth_jwt_issuer}, signed with AUTH_JWT_SECRET.")
+    if settings.auth_jwks_url:
+        url = urlsplit(settings.auth_jwks_url)
+        keys = f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
+        yield Finding(f"Login: tokens of {settings.auth_jwt_issuer}, signed with the keys at {keys}.")
+    if tokens is None:
+        yield Finding("Login: whether there are bearer tokens is not known while the database cannot be read.")
+    elif tokens:
+        yield Finding("Login: bearer tokens (`flask --app wsgi token list` shows them).")
+    elif not login.is_configured:
+        yield Finding("Reachable without login: by every program of this machine, and by nothing else.", mark=EXPOSED)
+        yield Finding(
+            "A proxy on this machine that adds no header of its own would pass for its user. "
+            "`flask --app wsgi token create --user NAME` ends that.",
+            mark=EXPOSED,
+        )
+
+
+def _tokens(service: Service) -> bool | None:
+    try:
+        return service.store.tokens.exist()
+    except Failure:
+        return None
+
+
+def _database(service: Service) -> Iterator[Finding]:
+    database = service.store.database
+    try:
+        database.check()
+        locked = service.store.profiles.count_locked()
+    except Failure as failure:
+        yield Finding(f"Database: {database.name} cannot be used: {reason(failure)}.", mark=UNSAFE)
+        return
+    yield Finding(f"Database: {database.name} is up to date.")
+    yield Finding(f"Vault: {database.vault.description}.")
+    if not database.is_encrypted:
+        yield Finding("Database: the connection need not be encrypted; sslmode=require in its URL does.", mark=EXPOSED)
+    if locked:
+        sentence = f"Vault: {locked} settings cannot be decrypted; the key that they were encrypted with is missing."
+        yield Finding(sentence, mark=UNSAFE)
+
+
+def _keys(settings: Settings, providers: Iterable[Provider]) -> Iterator[Finding]:
+    paid = [provider.label for provider in providers if provider.key.name in settings.provider_environment]
+    yield Finding(f"Keys: {settings.key_policy} (KEY_POLICY).")
+    if paid:
+        yield Finding(f"Keys: whoever is let in can spend the environment's keys of {', '.join(paid)}.")
+
+
+def _limits(service: Service) -> Iterator[Finding]:
+    settings = service.settings
+    yield Finding(f"Limits: {settings.rate_limit} and {settings.max_streams_per_user} at once for each user.")
+    if settings.redis_tls_verify == "no":
+        yield Finding("Limits: whether it is Redis that answers is not verified (REDIS_TLS_VERIFY).", mark=EXPOSED)
+    if service.limiter.shared:
+        yield Finding("Limits: counted in Redis, for all processes together.")
+    elif settings.redis_url:
+        yield Finding("Limits: Redis cannot be reached, so each process counts alone.", mark=UNSAFE)
+    else:
+        yield Finding("Limits: each process counts alone. REDIS_URL makes them count together.")
+
+
+def _browsers(settings: Settings) -> Iterator[Finding]:
+    if settings.cors_origins:
+        mark = EXPOSED if "*" in settings.cors_origins else ""
+        yield Finding(f"Browsers: pages of {', '.join(settings.cors_origins)} may ask.", mark=mark)
+    for origin in settings.cors_origins:
+        if _is_plain(origin):
+            yield Finding(f"Browsers: pages of {origin} are not encrypted on their way.", mark=UNSAFE)
+
+
+def _addresses(settings: Settings, providers: Iterable[Provider]) -> Iterator[Finding]:
+    names = {setting.name: setting.variable for provider in providers for setting in provider.settings}
+    urls = {names[name]: value for name, value in settings.provider_environment.items() if name in names}
+    urls |= {"AUTH_JWKS_URL": settings.auth_jwks_url, "REDIS_URL": settings.redis_url}
+    for variable, url in urls.items():
+        if _is_plain(url):
+            yield Finding(f"{variable}: what is sent there or read from there is not encrypted.", mark=UNSAFE)
+    for origin in settings.endpoint_allowlist:
+        yield Finding(f"Endpoints: users may have their keys sent to {origin} (ENDPOINT_ALLOWLIST).")
+    if os.environ.get("FORWARDED_ALLOW_IPS") == "*":
+        yield Finding("Proxies: the headers of every proxy are believed (FORWARDED_ALLOW_IPS).")
+
+
+def _is_plain(url: str) -> bool:
+    """Tell whether an address is reached without TLS, and not on this machine; what is none counts as such."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return True
+    host = parts.hostname or ""
+    try:
+        is_here = ip_address(host).is_loopback
+    except ValueError:
+        is_here = host == "localhost"
+    return parts.scheme in {"http", "redis"} and not is_here

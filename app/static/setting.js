@@ -1,0 +1,138 @@
+// One setting in the panel: its words, and the form that saves, checks and removes it. A secret goes in and never comes
+// out again: its field is emptied as soon as the service has it.
+
+import { ask } from "./service.js";
+
+const TITLES = {
+  openai_organization_id: "Organization ID",
+  azure_openai_endpoint: "Endpoint",
+  azure_openai_api_version: "API version",
+  azure_openai_deployments: "Deployments of other models (JSON)",
+  azure_openai_35_turbo_id: "Deployment of gpt-3.5-turbo",
+  azure_openai_45_turbo_id: "Deployment of gpt-4-turbo-preview",
+  azure_openai_45_vision_id: "Deployment of gpt-4-vision-preview",
+};
+const EXAMPLES = {
+  openai_organization_id: "org-…",
+  azure_openai_endpoint: "https://NAME.openai.azure.com",
+  azure_openai_api_version: "2024-10-21",
+  azure_openai_deployments: '{"gpt-5.1": "my-deployment"}',
+};
+const LONG = ["azure_openai_deployments"];
+const UNUSED = {
+  "environment-first": "the service's own comes first",
+  "environment-only": "only the service's own is used",
+};
+const WRONG_VALUES = ["bad_body", "blocked_endpoint"]; // what the field is to blame for
+const KEY_REMOVED = "The API key is removed, too, because it was for the endpoint before: please enter it again.";
+const EMPTY = { message: "There is nothing here to save yet.", code: "bad_body" };
+const UNSAVED = { message: "Please save the new key first: only a key that is kept can be checked." };
+
+const template = document.getElementById("setting");
+
+/** Make the row of a setting. `kept` will be told the setting's new state, `lost` that nobody is signed in any more. */
+export function makeRow(setting, kept, lost) {
+  const { name, isKey } = setting;
+  const form = template.content.firstElementChild.cloneNode(true);
+  const [source, check, remove, done, wrong] =
+    [".source", ".check", ".remove", ".done", ".wrong"].map((part) => form.querySelector(part));
+  const title = isKey ? "API key" : (TITLES[name] ?? name.replaceAll("_", " "));
+  const field = makeField(setting);
+  const path = `api/profile/settings/${encodeURIComponent(name)}`;
+  const row = { name, title, path, form, field, source, check, remove, done, wrong, busy: false, kept, lost };
+  label(row, setting.label);
+  field.addEventListener("input", () => say(row, ""));
+  form.addEventListener("submit", (event) => save(row, event));
+  remove.addEventListener("click", () => drop(row));
+  check.addEventListener("click", () => tryOut(row));
+  return row;
+}
+
+/** Fill in where a setting comes from, and what can be done with it. */
+export function refresh({ source, check, remove }, setting, policy) {
+  source.textContent = origin(setting, policy);
+  remove.hidden = !setting.isInProfile;
+  check.hidden = !(setting.isKey && setting.isInProfile);
+}
+
+/** What a provider is asked with, in a few words. */
+export function summary(key) {
+  if (key.source === "environment") return "The service's key";
+  if (key.source === "profile") return key.lastFour ? `Your key, ends in ${key.lastFour}` : "Your key";
+  return "No key";
+}
+
+/** Where a setting comes from, in a sentence. */
+function origin(setting, policy) {
+  if (setting.isLocked) return "Yours cannot be read any more: save it again, or remove it.";
+  if (setting.isInProfile) {
+    if (setting.source === "profile") return setting.lastFour ? `Yours, ends in ${setting.lastFour}.` : "Yours.";
+    const why = setting.source || policy === "environment-only" ? UNUSED[policy] : "it goes with a key of yours only";
+    return `Yours${setting.lastFour ? `, ends in ${setting.lastFour},` : ""} is kept but not used: ${why}.`;
+  }
+  return setting.source === "environment" ? "From the service's environment." : "Not set.";
+}
+
+function makeField({ name, isKey, value }) {
+  const field = document.createElement(LONG.includes(name) ? "textarea" : "input");
+  if (isKey) field.type = "password";
+  const placeholder = isKey ? "Paste a key" : (EXAMPLES[name] ?? "");
+  const plain = { autocomplete: "off", autocapitalize: "off", spellcheck: false };
+  return Object.assign(field, { id: name, value: value ?? "", placeholder, ...plain });
+}
+
+/** Name everything in the row, to the eye in short, to a screen reader with its provider. */
+function label({ name, title, form, field, source, wrong }, provider) {
+  const words = form.querySelector("label");
+  words.htmlFor = field.id;
+  words.append(title);
+  words.querySelector(".unseen").textContent = `${provider} `;
+  form.querySelector(".entry").prepend(field);
+  [source.id, wrong.id] = [`${name}-source`, `${name}-wrong`];
+  field.setAttribute("aria-describedby", `${source.id} ${wrong.id}`);
+  for (const button of form.querySelectorAll("button")) button.ariaLabel = `${button.textContent} ${provider} ${title}`;
+}
+
+async function save(row, event) {
+  event.preventDefault();
+  const value = row.field.value.trim();
+  if (!value) say(row, "", EMPTY);
+  const found = value && (await request(row, "Saving…", row.path, { method: "PUT", body: JSON.stringify({ value }) }));
+  if (!found) return row.field.focus();
+  row.field.value = found.value ?? "";
+  row.kept(found);
+  say(row, found.keyRemoved ? `Saved. ${KEY_REMOVED}` : "Saved.");
+}
+
+async function drop(row) {
+  const found = await request(row, "Removing…", row.path, { method: "DELETE" });
+  if (!found) return;
+  row.field.value = "";
+  row.kept(found);
+  say(row, found.keyRemoved ? `Removed. ${KEY_REMOVED}` : "Removed.");
+  row.field.focus(); // the button that had it is gone
+}
+
+async function tryOut(row) {
+  if (row.field.value) return say(row, "", UNSAVED);
+  if (await request(row, "Checking…", `${row.path}/check`, { method: "POST" })) say(row, "The key works.");
+}
+
+/** Ask the service, one thing at a time -> its answer, or nothing where it refused, which is said. */
+async function request(row, doing, path, options) {
+  if (row.busy) return null;
+  row.busy = true;
+  say(row, doing);
+  const { found, problem } = await ask(path, options);
+  row.busy = false;
+  say(row, "", problem);
+  if (problem?.code === "unauth") row.lost(problem);
+  return found;
+}
+
+/** Say what is done, or what is wrong: in the service's words, but with the name that the field has here. */
+function say({ name, title, field, done, wrong }, what, problem) {
+  done.textContent = what;
+  wrong.textContent = problem?.message.replace(name, title) ?? "";
+  field.setAttribute("aria-invalid", WRONG_VALUES.includes(problem?.code));
+}

@@ -1,0 +1,86 @@
+"""What was read of the database lately, so that most requests need not ask it, and a short outage stops nobody."""
+
+from collections.abc import Callable, Hashable
+from threading import Lock
+from time import monotonic
+from typing import Generic, NamedTuple, TypeVar
+
+from app.answer import Failure
+from app.store.database import Database
+
+T = TypeVar("T")
+
+FRESH_SECONDS = 10
+KEPT_SECONDS = 300
+"""How long what was read still serves while the database cannot be asked."""
+MAX_ENTRIES = 10_000
+
+
+class _Entry(NamedTuple, Generic[T]):
+    value: T
+    state: tuple[int, ...]
+    read_at: float
+
+
+class Remembered(Generic[T]):
+    """What was read, by key. What was changed in this process is forgotten at once, elsewhere in `FRESH_SECONDS`."""
+
+    def __init__(self, database: Database) -> None:
+        """Take the database that is read."""
+        self._database = database
+        self._entries: dict[Hashable, _Entry[T]] = {}
+        self._reading: dict[Hashable, object] = {}
+        self._lock = Lock()
+
+    def get(self, key: Hashable, read: Callable[[], T]) -> T:
+        """Return what is remembered, or else what `read` does; a `LookupError` of its is not remembered."""
+        entry, state, now = self._entries.get(key), self._database.state(), monotonic()
+        if entry and entry.state == state and now < entry.read_at + FRESH_SECONDS:
+            return entry.value
+        is_kept = entry is not None and now < entry.read_at + KEPT_SECONDS
+        if entry and is_kept and not self._database.may_be_asked():
+            return entry.value
+        try:
+            return self._read(key, read, state)
+        except LookupError:
+            self.forget(key)
+            raise
+        except Failure as failure:
+            if not entry or not is_kept or failure.code != "db_unavailable":
+                raise
+            return entry.value
+
+    def kept(self) -> dict[Hashable, T]:
+        """Return all that would serve while the database cannot be asked."""
+        now = monotonic()
+        return {key: entry.value for key, entry in self._entries.copy().items() if now < entry.read_at + KEPT_SECONDS}
+
+    def knows(self, key: Hashable) -> bool:
+        """Tell whether something was read, however long ago."""
+        return key in self._entries and self._entries[key].value is not None
+
+    def forget(self, key: Hashable) -> None:
+        """Forget what has changed, what is being read right now included."""
+        with self._lock:
+            self._reading.pop(key, None)
+            self._entries.pop(key, None)
+
+    def _read(self, key: Hashable, read: Callable[[], T], state: tuple[int, ...]) -> T:
+        mine, began = object(), monotonic()
+        self._reading[key] = mine
+        try:
+            value = read()
+            with self._lock:
+                if self._reading.get(key) is mine:  # else it may have changed meanwhile
+                    self._put(key, _Entry(value, state, began))
+        finally:
+            with self._lock:
+                if self._reading.get(key) is mine:
+                    del self._reading[key]
+        return value
+
+    def _put(self, key: Hashable, entry: _Entry[T]) -> None:
+        self._entries.pop(key, None)
+        while len(self._entries) >= MAX_ENTRIES:
+            del self._entries[next(iter(self._entries))]
+        self._entries[key] = entry

@@ -1,0 +1,35 @@
+"""A browser's tab with the page in it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from playwright.sync_api import Browser, Page
+
+from tests.processes import Service
+
+# Keeps what the last answer looked like at each change of the log.
+RECORDER = """
+window.seen = [];
+document.addEventListener("DOMContentLoaded", () => {
+  const look = () => seen.push(document.querySelector("article:last-of-type .answer")?.textContent ?? "");
+  new MutationObserver(look).observe(document.querySelector("#log"), { childList: true, subtree: true });
+});
+"""
+
+
+@contextmanager
+def opened(browser: Browser, service: Service, path: str = "") -> Iterator[Page]:
+    """Open the page in a browser that knows nothing yet, and see that its scripts never fail."""
+    context = browser.new_context()
+    page = context.new_page()
+    page.set_default_timeout(20_000)
+    page.add_init_script(RECORDER)
+    failures: list[str] = []
+    page.on("pageerror", lambda error: failures.append(str(error)))
+    try:
+        page.goto(service.url + path)
+        yield page
+    finally:
+        page.unroute_all(behavior="ignoreErrors")
+        context.close()
+    assert failures == []

@@ -1,0 +1,223 @@
+"""What is remembered of the database: for how long, what ends it at once, and what it is good for in an outage."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from app.answer import Failure
+from app.store import Store
+from app.store import remembered as module
+from app.store.database import DOWN_SECONDS, Database
+from app.store.remembered import FRESH_SECONDS, KEPT_SECONDS, Remembered
+from tests.store.stores import Clock, settings
+
+LOCKED = Failure(503, "vault_locked", "locked")
+
+
+@dataclass
+class Far:
+    """What is behind the memory: a database, the answer of the moment, and how often it was asked for one."""
+
+    folder: Path
+    database: Database
+    answer: object = "one"
+    asked: int = 0
+
+    def __call__(self) -> object:
+        self.asked += 1
+        self.database.check()
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    def stop(self) -> None:
+        """Let the database be where nobody can use it."""
+        self.database.close()
+        self.folder.rename(f"{self.folder}-away")
+        self.folder.touch()
+
+    def start(self) -> None:
+        self.folder.unlink()
+        Path(f"{self.folder}-away").rename(self.folder)
+
+
+@pytest.fixture
+def far(tmp_path: Path) -> Iterator[Far]:
+    file = tmp_path / "folder" / "sluice.db"
+    database = Store(settings(f"sqlite:///{file}")).database
+    database.check()
+    with closing(sqlite3.connect(file)) as other:  # without which SQLite would remove its log with every `stop`
+        other.execute("SELECT * FROM profiles")
+        yield Far(file.parent, database)
+
+
+@pytest.fixture
+def memory(far: Far, clock: Clock) -> Remembered[object]:
+    return Remembered(far.database)
+
+
+def test_what_was_read_is_remembered_for_ten_seconds(memory: Remembered[object], far: Far, clock: Clock) -> None:
+    assert FRESH_SECONDS == 10
+    assert memory.get("ada", far) == "one"
+    far.answer = "two"
+    clock.now += FRESH_SECONDS - 0.01
+    assert (memory.get("ada", far), far.asked) == ("one", 1)
+    clock.now += 0.02
+    assert (memory.get("ada", far), far.asked) == ("two", 2)
+    clock.now += FRESH_SECONDS - 0.01
+    assert (memory.get("ada", far), far.asked) == ("two", 2)
+
+
+def test_the_ten_seconds_begin_with_the_question(memory: Remembered[object], far: Far, clock: Clock) -> None:
+    """A slow answer tells of the time when it was asked for."""
+
+    def slow() -> object:
+        clock.now += 3
+        return far()
+
+    memory.get("ada", slow)
+    clock.now += FRESH_SECONDS - 2
+    memory.get("ada", far)
+    assert far.asked == 2
+
+
+def test_nothing_is_remembered_for_somebody_else(memory: Remembered[object], far: Far) -> None:
+    memory.get("ada", far)
+    far.answer = "bob's"
+    assert memory.get("bob", far) == "bob's"
+    assert memory.get("ada", far) == "one"
+
+
+def test_what_was_forgotten_is_asked_for_again(memory: Remembered[object], far: Far) -> None:
+    memory.get("ada", far)
+    far.answer = "two"
+    memory.forget("ada")
+    assert memory.get("ada", far) == "two"
+    memory.forget("nobody")
+    assert memory.get("ada", far) == "two"
+
+
+def test_what_changes_while_it_is_read_is_not_remembered(memory: Remembered[object], far: Far) -> None:
+    def changing() -> object:
+        old = far()
+        far.answer = "two"
+        memory.forget("ada")
+        return old
+
+    assert memory.get("ada", changing) == "one"
+    assert memory.get("ada", far) == "two"
+
+
+def test_what_another_process_writes_while_it_is_read_is_read_again(memory: Remembered[object], far: Far) -> None:
+    """And so is what it writes later."""
+    other = Store(settings(f"sqlite:///{far.folder}/sluice.db")).profiles
+
+    def changing() -> object:
+        old = far()
+        far.answer = "two"
+        other.set("ada", "groq_api_key", "two")
+        return old
+
+    assert memory.get("ada", changing) == "one"
+    assert [memory.get("ada", far) for _ in range(3)] == ["two"] * 3
+    assert far.asked == 2
+    other.unset("ada", "groq_api_key")
+    memory.get("ada", far)
+    assert far.asked == 3
+
+
+def test_in_an_outage_what_is_known_serves_for_five_minutes_and_nothing_else_does(
+    memory: Remembered[object], far: Far, clock: Clock
+) -> None:
+    assert KEPT_SECONDS == 300
+    memory.get("ada", far)
+    far.stop()
+    for _ in range(KEPT_SECONDS - 1):
+        clock.now += 1
+        assert memory.get("ada", far) == "one"
+    with pytest.raises(Failure) as failure:
+        memory.get("bob", far)
+    assert failure.value.code == "db_unavailable"
+    clock.now += 1.01
+    with pytest.raises(Failure):
+        memory.get("ada", far)
+
+
+def test_in_an_outage_the_database_is_asked_every_other_second_at_most(
+    memory: Remembered[object], far: Far, clock: Clock
+) -> None:
+    memory.get("ada", far)
+    memory.get("bob", far)
+    far.stop()
+    far.asked = 0
+    clock.now += FRESH_SECONDS
+    for _ in range(1000):
+        clock.now += 0.01
+        memory.get("ada", far)
+        memory.get("bob", far)
+    assert far.asked == 10 / DOWN_SECONDS
+    far.start()
+    far.answer = "two"
+    clock.now += DOWN_SECONDS
+    assert (memory.get("ada", far), memory.get("bob", far)) == ("two", "two")
+
+
+def test_a_change_is_seen_right_after_an_outage_too(memory: Remembered[object], far: Far, clock: Clock) -> None:
+    memory.get("ada", far)
+    far.stop()
+    clock.now += FRESH_SECONDS
+    memory.get("ada", far)
+    far.start()
+    far.answer = "two"
+    memory.forget("ada")
+    assert memory.get("ada", far) == "two"
+
+
+def test_what_was_changed_is_not_served_as_it_was_in_an_outage(memory: Remembered[object], far: Far) -> None:
+    memory.get("ada", far)
+    memory.forget("ada")
+    far.stop()
+    with pytest.raises(Failure):
+        memory.get("ada", far)
+
+
+def test_only_an_outage_is_bridged(memory: Remembered[object], far: Far, clock: Clock) -> None:
+    memory.get("ada", far)
+    clock.now += FRESH_SECONDS
+    far.answer = LOCKED
+    with pytest.raises(Failure) as failure:
+        memory.get("ada", far)
+    assert failure.value is LOCKED
+
+
+def test_what_is_gone_is_not_remembered_and_comes_back_in_no_outage(
+    memory: Remembered[object], far: Far, clock: Clock
+) -> None:
+    memory.get("ada", far)
+    far.answer = LookupError()
+    clock.now += FRESH_SECONDS
+    for _ in range(2):
+        with pytest.raises(LookupError):
+            memory.get("ada", far)
+    assert far.asked == 3
+    far.stop()
+    with pytest.raises(Failure):
+        memory.get("ada", far)
+    assert not memory.knows("ada")
+
+
+def test_the_memory_is_bounded_and_keeps_what_was_read_last(
+    memory: Remembered[object], far: Far, monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    monkeypatch.setattr(module, "MAX_ENTRIES", 3)
+    for user in ("ada", "bob", "eve"):
+        memory.get(user, far)
+    clock.now += FRESH_SECONDS
+    memory.get("ada", far)
+    for user in ("flo", "gus"):
+        memory.get(user, far)
+    assert [user for user in ("ada", "bob", "eve", "flo", "gus") if memory.knows(user)] == ["ada", "flo", "gus"]

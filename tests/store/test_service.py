@@ -1,0 +1,151 @@
+"""The service and its database, as real processes: neither needs a restart when the other had one."""
+
+import json
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+from app.store import Store
+from app.store.database import CALL_SECONDS
+from tests.client import Reply, ask, chat_bytes, raw
+from tests.faults import kernel
+from tests.processes import Processes, Service, wait_for
+from tests.servers import PASSWORD, Server
+from tests.store.stores import FIRST, is_sqlite, settings, sqlite_file
+from tests.store.test_sqlite import locked
+from tests.test_drain import begun
+
+BODY = json.dumps({"chatSettings": {"model": "demo"}, "messages": [{"role": "user", "content": "Hello?"}]}).encode()
+MISTRAL = "/api/profile/settings/mistral_api_key"
+PRELOADED = "gunicorn --preload --workers 2 wsgi:app"
+
+
+def get(service: Service, path: str) -> Reply:
+    return ask(service, path, None, method="GET")
+
+
+def chat(service: Service, token: str = "") -> tuple[int, str]:
+    """Ask a question; return the status, and the code if it was refused."""
+    reply = ask(service, "/api/chat/groq", BODY, authorization=token and f"Bearer {token}")
+    return reply.status, "" if reply.status == 200 else reply.json()["code"]
+
+
+def assert_alive(service: Service) -> None:
+    """Fail if the loop waits for the database: it would for a second at least."""
+    started = monotonic()
+    assert get(service, "/healthz").status == 200
+    assert monotonic() - started < 0.8
+
+
+@pytest.fixture
+def database(postgres_url: str) -> Iterator[Store]:
+    """The database of the service, from beside it."""
+    store = Store(settings(postgres_url, FIRST))
+    yield store
+    store.database.close()
+
+
+def test_the_service_outlives_postgres(
+    processes: Processes, environment: Mapping[str, str], postgres: Server, postgres_url: str, database: Store
+) -> None:
+    with postgres.stopped():
+        service = processes.fresh_service({**environment, "DATABASE_URL": postgres_url, "VAULT_KEYS": FIRST})
+        assert (get(service, "/readyz").status, get(service, "/healthz").status) == (503, 200)
+        assert chat(service) == (503, "db_unavailable")
+    assert get(service, "/readyz").status == 200
+    pids = service.pids()
+    ada, bob, eve = (database.tokens.create(user)[1] for user in ("ada", "bob", "eve"))
+    assert (chat(service, ada), chat(service)) == ((200, ""), (401, "unauth"))
+    with raw(service, chat_bytes("groq", "demo@endless", f"Authorization: Bearer {ada}")) as sock:
+        stream = begun(sock)
+        with postgres.stopped():
+            for token, told in ((ada, (200, "")), (bob, (503, "db_unavailable")), (ada[:-1], (401, "unauth"))):
+                started = monotonic()
+                assert chat(service, token) == told
+                assert monotonic() - started < CALL_SECONDS
+            ready = get(service, "/readyz")
+            assert (ready.status, ready.json()["code"], ready.headers["Retry-After"]) == (503, "db_unavailable", "5")
+            assert stream.read1(1)
+        assert [chat(service, token) for token in (ada, bob)] == [(200, "")] * 2
+        with postgres.paused(), ThreadPoolExecutor() as clients:
+            started = monotonic()
+            asked = [clients.submit(chat, service, token) for token in (ada, eve)]
+            while not all(each.done() for each in asked):
+                assert stream.read1(1)
+                assert_alive(service)
+            assert monotonic() - started < CALL_SECONDS + 0.5
+            assert [each.result() for each in asked] == [(200, ""), (503, "db_unavailable")]
+        assert chat(service, eve) == (200, "")
+        assert stream.read1(1)
+    assert service.pids() == pids
+    for secret in ("Traceback", PASSWORD, FIRST, ada, environment["GROQ_API_KEY"]):
+        assert secret not in service.log.read_text()
+
+
+def test_the_service_outlives_sqlite(processes: Processes, environment: Mapping[str, str], tmp_path: Path) -> None:
+    (tmp_path / "folder").write_text("not a folder")
+    file = tmp_path / "folder" / "sluice.db"
+    service = processes.fresh_service({**environment, "DATABASE_URL": f"sqlite:///{file}"})
+    ready = get(service, "/readyz")
+    assert (ready.status, ready.json()["code"], ready.headers["Retry-After"]) == (503, "db_unavailable", "5")
+    assert chat(service) == (503, "db_unavailable")
+    assert get(service, "/healthz").status == 200
+    (tmp_path / "folder").unlink()
+    assert get(service, "/readyz").status == 200
+    with raw(service, chat_bytes("groq", "demo@endless")) as sock, ThreadPoolExecutor() as clients:
+        stream = begun(sock)
+        with locked(file):
+            started = monotonic()
+            put = clients.submit(ask, service, MISTRAL, b'{"value": "one"}', method="PUT")
+            while not put.done():
+                assert stream.read1(1)
+                assert_alive(service)
+                assert (get(service, "/api/profile").status, chat(service)) == (200, (200, ""))
+            assert (put.result().status, put.result().json()["code"]) == (503, "db_unavailable")
+            assert 0.9 < monotonic() - started < 2
+        assert ask(service, MISTRAL, b'{"value": "one"}', method="PUT").status == 200
+        assert stream.read1(1)
+    assert "Traceback" not in service.log.read_text()
+
+
+def descriptors(pid: int) -> set[str]:
+    """Name what a process has open."""
+    found = set()
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found.add(str(descriptor.readlink()))
+    return found
+
+
+def test_no_worker_uses_a_connection_that_was_made_before_its_fork(
+    processes: Processes, postgres: Server, database_url: str
+) -> None:
+    """SQLite's locks are the process's, PostgreSQL's answers whoever's reads first: shared, both spoil what is read."""
+    service = processes.fresh_service({"DATABASE_URL": database_url, "VAULT_KEYS": FIRST}, PRELOADED)
+    wait_for(lambda: len(service.pids()) == 3)
+    master, *workers = service.pids()
+
+    def opened(pid: int) -> set[str]:
+        sockets = {f"socket:[{row.inode}]" for row in kernel.rows() if row.remote == postgres.port}
+        files = {str(path) for path in sqlite_file(database_url).parent.glob("sluice.db*")}
+        return descriptors(pid) & (files if is_sqlite(database_url) else sockets)
+
+    assert [opened(pid) for pid in (master, *workers)] == [set()] * 3
+    with ThreadPoolExecutor(10) as clients:
+
+        def all_serve() -> bool:
+            """Ask at once, so that each worker takes some."""
+            replies = list(clients.map(lambda _: get(service, "/readyz"), range(10)))
+            assert {reply.status for reply in replies} == {200}
+            return all(opened(worker) for worker in workers)
+
+        wait_for(all_serve)
+    assert service.pids() == [master, *workers]
+    assert not opened(master)
+    if not is_sqlite(database_url):
+        assert not opened(workers[0]) & opened(workers[1])
+    assert "Traceback" not in service.log.read_text()
