@@ -6,7 +6,6 @@ import re
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -172,17 +171,6 @@ def test_a_token_stands_alone_on_standard_output(tmp_path: Path, run: Run) -> No
         again = run("token", "revoke", name)
         assert (again.exit_code, again.stdout) == (1, "")
         assert again.stderr.endswith(" that could be revoked. `token list` shows all.\n")
-
-
-def test_times_are_told_in_utc_wherever_the_database_is(postgres_url: str) -> None:
-    query(postgres_url, f"ALTER DATABASE {postgres_url.rpartition('/')[2]} SET timezone = 'Asia/Tokyo'")
-    with opened(postgres_url) as store:
-        store.tokens.create("ada")
-    listed = flask("token", "list", DATABASE_URL=postgres_url, VAULT_KEYS=FIRST)
-    made = re.search(r"made (\S+ \S+)", listed.stdout)
-    assert made
-    told = datetime.strptime(made[1], "%Y-%m-%d %H:%M").replace(tzinfo=UTC)
-    assert abs(datetime.now(UTC) - told) < timedelta(minutes=5)
 
 
 def test_a_rotation_is_counted_and_what_is_locked_is_an_error(run: Run) -> None:

@@ -222,6 +222,11 @@ def _postgres_engine(url: URL) -> Engine:
         },
     )
 
+    @event.listens_for(engine, "connect")
+    def limit(connection, _record) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001 - DBAPI objects
+        connection.execute(f"SET statement_timeout = '{CALL_SECONDS}s'")  # or the server goes on for nobody
+        connection.commit()
+
     @event.listens_for(engine, "do_connect")
     def resolve(_dialect, _record, _arguments, options) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
         options |= _resolved(options)

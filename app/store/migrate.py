@@ -85,6 +85,7 @@ def holds_settings(engine: Engine) -> bool:
 
 def _take_turn(connection: Connection) -> None:
     """Hold a lock of Postgres's until the transaction ends, however it does; and make the schema."""
+    connection.execute(text("SET LOCAL statement_timeout = 0"))
     connection.execute(text(f"SET LOCAL lock_timeout = '{TURN_SECONDS}s'"))
     connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
     if not inspect(connection).has_schema(SCHEMA):

@@ -233,7 +233,7 @@ def test_every_claim_that_is_needed_is_needed() -> None:
         {"sub": "alice\u00a0"},
         {"sub": "\ud800"},
     ],
-    ids=str,
+    ids=lambda changes: " ".join(f"{name} {type(value).__name__}" for name, value in changes.items()),
 )
 def test_a_claim_that_is_not_as_it_must_be_is_nobody_s(changes: dict[str, object]) -> None:
     assert told(with_secret(), token(changed=changes)) == NOBODY

@@ -123,6 +123,7 @@ def test_a_token_that_could_not_be_looked_up_is_not_kept(tab: Page, alice: str) 
     sentence = "The profiles cannot be read at the moment. Please try again in a few seconds."
     refusal = {"message": sentence, "code": "db_unavailable"}
     tab.locator("#remedy").click()
+    expect(tab.locator("#token")).to_be_focused()
     tab.fill("#token", alice)
     tab.route("**/api/profile", lambda route: route.fulfill(status=503, json=refusal), times=1)
     tab.keyboard.press("Enter")

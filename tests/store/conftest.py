@@ -58,4 +58,5 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have what is done beside the requests be done every fifth of a second."""
     monkeypatch.setattr(tokens, "RECORD_SECONDS", 0.2)
+    monkeypatch.setattr(tokens, "BATCH_SECONDS", 0.05)
     monkeypatch.setattr(remembered, "FRESH_SECONDS", 0.2)

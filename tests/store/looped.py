@@ -50,17 +50,16 @@ class Resolver:
 
 
 class Ticker:
-    """What else the loop has to do: how often it did so, and for how many seconds at worst it could not."""
+    """What else the loop has to do; `worst` is for how many seconds it could not, at worst."""
 
     def __init__(self) -> None:
-        self.ticks, self.worst = 0, 0.0
+        self.worst = 0.0
         gevent.spawn(self._tick)
 
     def _tick(self) -> None:
         while True:
             before = monotonic()
             gevent.sleep(0.01)
-            self.ticks += 1
             self.worst = max(self.worst, monotonic() - before - 0.01)
 
 

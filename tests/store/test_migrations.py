@@ -9,7 +9,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from app.answer import Failure
-from app.store import Store
+from app.store import Store, migrate
 from app.store.migrate import SCHEMA
 from app.store.tables import metadata
 from tests.processes import ROOT, environment_without, procfile, wait_for
@@ -102,16 +102,23 @@ def test_a_migration_that_failed_halfway_begins_again(store: Store, database_url
     assert values(store) == VALUES
 
 
-def test_whoever_migrates_postgres_holds_a_lock_until_it_ends(postgres_url: str) -> None:
+def test_whoever_migrates_postgres_holds_a_lock_until_it_ends(
+    postgres_url: str, open_postgres: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The first process waits for a table, holding the lock; the second waits for the lock, and then the first dies."""
     released(postgres_url, RELEASED[0], VALUES)
     environment = environment_without({"DATABASE_URL": postgres_url, "VAULT_KEYS": FIRST})
-    store = Store(settings(postgres_url, FIRST))
+    store = open_postgres()
     second = threading.Thread(target=store.database.migrate)
     with psycopg.connect(postgres_url) as table:
         table.execute(f"LOCK TABLE {SCHEMA}.settings".encode())
         first = subprocess.Popen(procfile("release"), cwd=ROOT, env=environment)
         wait_for(lambda: query(postgres_url, LOCKS) == [(True,)], 20)
+        with monkeypatch.context() as patch:
+            patch.setattr(migrate, "TURN_SECONDS", 0.5)
+            with pytest.raises(Failure) as failure:
+                store.database.migrate()
+        assert failure.value.code == "db_unavailable", "it waits, but not for ever"
         second.start()
         wait_for(lambda: query(postgres_url, LOCKS) == [(False,), (True,)])
         first.kill()
@@ -120,4 +127,3 @@ def test_whoever_migrates_postgres_holds_a_lock_until_it_ends(postgres_url: str)
     second.join()
     assert query(postgres_url, LOCKS) == []
     assert values(store) == VALUES
-    store.database.close()

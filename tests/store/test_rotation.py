@@ -7,24 +7,27 @@ from functools import partial
 from time import sleep
 from typing import TypeVar
 
+import pytest
 from cryptography.fernet import Fernet
 
 from app.answer import Failure
+from app.store import profiles
 from app.store.profiles import Profiles
 from tests.processes import ROOT, command, environment_without, wait_for
 from tests.store.stores import FIRST, SECOND, THIRD, OpenStore, at_once, query, sealed
 
 T = TypeVar("T")
 
-NAMES = [f"setting-{number:03}" for number in range(120)]
+NAMES = [f"setting-{number:03}" for number in range(80)]
 ROWS = "SELECT user_id, name, value, updated_at FROM settings ORDER BY user_id, name"
 
 
 def test_everything_gets_the_first_key_and_a_second_run_changes_nothing(
-    open_store: OpenStore, database_url: str
+    open_store: OpenStore, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(profiles, "BATCH", 50)
     values = {name: f"value of {name}" for name in NAMES}
-    users = [f"user-{number}" for number in range(6)]
+    users = [f"user-{number}" for number in range(2)]
     for user in users:
         open_store(FIRST).profiles.add(user, values)
     open_store(SECOND).profiles.set("ada", "groq_api_key", "one")
@@ -78,15 +81,15 @@ def test_what_is_set_during_rotations_is_what_is_kept(open_store: OpenStore) -> 
 
     def rotate() -> None:
         while not written.is_set():
-            for profiles in (new, old):
-                renewed.append(patiently(profiles.rotate).renewed)
+            for store in (new, old):
+                renewed.append(patiently(store.rotate).renewed)
 
-    def write(profiles: Profiles, *users: str) -> None:
+    def write(serving: Profiles, *users: str) -> None:
         for number in range(100):
             for user in users:
                 last[user] = f"{user}-{number}"
-                patiently(partial(profiles.set, user, "groq_api_key", last[user]))
-                assert profiles.settings(user) == {"groq_api_key": last[user]}
+                patiently(partial(serving.set, user, "groq_api_key", last[user]))
+                assert serving.settings(user) == {"groq_api_key": last[user]}
 
     def serve() -> None:
         one, other = open_store(FIRST, SECOND).profiles, open_store(SECOND, FIRST).profiles

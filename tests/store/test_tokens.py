@@ -108,7 +108,19 @@ def test_all_tokens_are_listed_in_the_order_they_were_made(store: Store, databas
     assert [token.revoked_at is not None for token in found] == [False, True, False]
     now = datetime.now(UTC)
     assert found[1].revoked_at is not None
-    assert abs(found[1].revoked_at.replace(tzinfo=UTC) - now) < timedelta(minutes=1)
+    assert abs(found[1].revoked_at - now) < timedelta(minutes=1)
+
+
+def test_times_are_told_in_utc_wherever_the_database_is(postgres_url: str, open_postgres: OpenStore) -> None:
+    query(postgres_url, f"ALTER DATABASE {postgres_url.rpartition('/')[2]} SET timezone = 'Asia/Tokyo'")
+    store = open_postgres()
+    name, _ = store.tokens.create("ada")
+    store.tokens.revoke(name)
+    (token,) = store.tokens.all()
+    assert token.revoked_at
+    for moment in (token.created_at, token.revoked_at):
+        assert moment.utcoffset() == timedelta(0)
+        assert abs(moment - datetime.now(UTC)) < timedelta(minutes=1)
 
 
 def test_whether_there_ever_was_a_token(store: Store, open_store: OpenStore) -> None:
