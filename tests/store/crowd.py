@@ -8,10 +8,12 @@ import logging
 import os
 import subprocess
 import sys
+from functools import partial
 
 from app import config
 from app.store import Store
 from tests.processes import ROOT, environment_without
+from tests.store.stores import patiently
 
 PROCESSES = 10
 
@@ -41,7 +43,8 @@ def fork(store: Store, number: int, gate: int, go: int) -> int:
     if not pid:
         os.close(go)
         os.read(gate, 1)
-        store.profiles.set(f"user-{number}", "groq_api_key", f"value-{number}")
+        store.database.prepare()
+        patiently(partial(store.profiles.set, f"user-{number}", "groq_api_key", f"value-{number}"))
         assert store.profiles.settings(f"user-{number}") == {"groq_api_key": f"value-{number}"}
         logging.shutdown()
         os._exit(0)

@@ -25,8 +25,8 @@ from app.answer import Failure
 from app.store import Store, database, remembered
 
 NAME = "database.example"
-NAME_SECONDS = 0.5
-NOTICEABLE_SECONDS = 0.5
+NAME_SECONDS = 0.75
+NOTICEABLE_SECONDS = 1
 
 
 class Call(NamedTuple):

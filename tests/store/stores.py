@@ -6,16 +6,20 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from time import sleep
+from typing import Any, TypeVar
 
 from sqlalchemy import Engine, NullPool, create_engine, make_url, text
 
 from app import config
+from app.answer import Failure
 from app.config import Settings
 from app.store import Store
 from app.store.migrate import SCHEMA
 from tests.processes import environment_without
 from tests.servers import program
+
+T = TypeVar("T")
 
 FIRST, SECOND, THIRD = (base64.urlsafe_b64encode(bytes([number] * 32)).decode() for number in (1, 2, 3))
 """Keys for the vault."""
@@ -95,3 +99,14 @@ def at_once(*work: Callable[[], object]) -> None:
         thread.join()
     for error in failed:
         raise error
+
+
+def patiently(change: Callable[[], T]) -> T:
+    """Make a change, again if it is refused; leave others a chance, as SQLite lets in whoever asks at that moment."""
+    while True:
+        sleep(0.002)
+        try:
+            return change()
+        except Failure as failure:
+            if failure.code != "db_unavailable":
+                raise

@@ -1,6 +1,6 @@
 """PostgreSQL in gevent's loop: whatever becomes of the server, its calls end in time, and the loop goes on meanwhile.
 
-All of it over TLS, to a server whose name takes half a second to be found.
+All of it over TLS, to a server whose name takes three quarters of a second to be found.
 """
 
 import json
@@ -34,7 +34,7 @@ class Told:
     outcomes: dict[str, int]
     slowest: float
     slow: int
-    """How many took longer than half a second."""
+    """How many took longer than a second."""
     stuck: float
     """For how many seconds the loop could do nothing else, at worst."""
 
@@ -57,7 +57,7 @@ class Worker:
         self.process.stdin.write(f"{name} {json.dumps(arguments)}\n")
         self.process.stdin.flush()
         told = Told(**json.loads(self.process.stdout.readline()))
-        assert told.stuck < 0.25, "the loop has waited too"
+        assert told.stuck < 0.6, "the loop has waited too"
         return told
 
 
@@ -120,7 +120,7 @@ def test_a_server_that_says_nothing_is_given_up_and_mixes_nothing_up_later(worke
     with postgres.paused():
         told = worker.calls()
         assert told.outcomes == DOWN
-        assert told.slowest < CALL_SECONDS + 0.5
+        assert told.slowest < CALL_SECONDS + 1
     for _ in range(3):
         assert worker.calls().outcomes == RIGHT
 
@@ -129,7 +129,7 @@ def test_calls_that_take_too_long_are_given_up_and_so_are_those_behind_them(work
     assert worker.calls().outcomes == RIGHT
     told = worker.calls(2 * MAX_CONNECTIONS, sleep=30)
     assert told.outcomes == {"db_unavailable": 2 * MAX_CONNECTIONS}
-    assert told.slowest < CALL_SECONDS + 0.5
+    assert told.slowest < CALL_SECONDS + 1
     assert worker.calls().outcomes == RIGHT
     wait_for(lambda: connections(worker.url) <= MAX_CONNECTIONS)  # or the server still works for nobody
 
@@ -145,7 +145,7 @@ def test_a_server_that_says_nothing_is_waited_for_once_by_those_who_are_known(wo
         told = worker.ask("known", token=token, clients=20, seconds=4.5)
     assert list(told.outcomes) == ["right"]
     assert told.slow <= 20 + 5
-    assert told.slowest < CALL_SECONDS + 0.5
+    assert told.slowest < CALL_SECONDS + 1
 
 
 def test_a_server_that_is_gone_is_told_at_once_and_used_again_when_it_is_back(worker: Worker, postgres: Server) -> None:
@@ -154,6 +154,6 @@ def test_a_server_that_is_gone_is_told_at_once_and_used_again_when_it_is_back(wo
         for _ in range(2):
             told = worker.calls()
             assert told.outcomes == DOWN
-            assert told.slowest < CONNECT_SECONDS + 0.5
+            assert told.slowest < CONNECT_SECONDS + 0.75
     for _ in range(2):
         assert worker.calls().outcomes == RIGHT

@@ -2,21 +2,15 @@
 
 import subprocess
 import threading
-from collections.abc import Callable
 from functools import partial
-from time import sleep
-from typing import TypeVar
 
 import pytest
 from cryptography.fernet import Fernet
 
-from app.answer import Failure
 from app.store import profiles
 from app.store.profiles import Profiles
 from tests.processes import ROOT, command, environment_without, wait_for
-from tests.store.stores import FIRST, SECOND, THIRD, OpenStore, at_once, query, sealed
-
-T = TypeVar("T")
+from tests.store.stores import FIRST, SECOND, THIRD, OpenStore, at_once, patiently, query, sealed
 
 NAMES = [f"setting-{number:03}" for number in range(80)]
 ROWS = "SELECT user_id, name, value, updated_at FROM settings ORDER BY user_id, name"
@@ -102,14 +96,3 @@ def test_what_is_set_during_rotations_is_what_is_kept(open_store: OpenStore) -> 
     assert sum(renewed) > 100, "or there was nothing to collide with"
     assert old.rotate().locked == 0
     assert {user: open_store(FIRST).profiles.settings(user)["groq_api_key"] for user in last} == last
-
-
-def patiently(change: Callable[[], T]) -> T:
-    """Make a change, again if it is refused; leave others a chance, as SQLite lets in whoever asks at that moment."""
-    while True:
-        sleep(0.002)
-        try:
-            return change()
-        except Failure as failure:
-            if failure.code != "db_unavailable":
-                raise

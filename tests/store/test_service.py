@@ -79,7 +79,7 @@ def test_the_service_outlives_postgres(
                 with alive():
                     assert stream.read1(1)
                     assert get(service, "/healthz").status == 200
-            assert monotonic() - started < CALL_SECONDS + 0.5
+            assert monotonic() - started < CALL_SECONDS + 1
             assert [each.result() for each in asked] == [(200, ""), (503, "db_unavailable")]
         assert chat(service, eve) == (200, "")
         assert stream.read1(1)
@@ -108,7 +108,7 @@ def test_the_service_outlives_sqlite(processes: Processes, environment: Mapping[
                     assert stream.read1(1)
                     assert (get(service, "/api/profile").status, chat(service)) == (200, (200, ""))
             assert (put.result().status, put.result().json()["code"]) == (503, "db_unavailable")
-            assert 0.9 < monotonic() - started < 2
+            assert 0.9 < monotonic() - started < 2.5
         assert ask(service, MISTRAL, b'{"value": "one"}', method="PUT").status == 200
         assert stream.read1(1)
     assert "Traceback" not in service.log.read_text()
