@@ -23,6 +23,10 @@ T = TypeVar("T")
 
 FIRST, SECOND, THIRD = (base64.urlsafe_b64encode(bytes([number] * 32)).decode() for number in (1, 2, 3))
 """Keys for the vault."""
+BESIDE = "beside the store"
+"""What the tests call themselves where they connect past the store."""
+OpenStore = Callable[..., Store]
+"""Opens the test's database as one more process would, with the vault's keys: `FIRST` unless others are given."""
 
 
 @dataclass
@@ -33,12 +37,6 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
-
-
-BESIDE = "beside the store"
-"""What the tests call themselves where they connect past the store."""
-OpenStore = Callable[..., Store]
-"""Opens the test's database as one more process would, with the vault's keys: `FIRST` unless others are given."""
 
 
 def settings(url: str, *keys: str) -> Settings:

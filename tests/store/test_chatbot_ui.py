@@ -17,6 +17,7 @@ BAD_ADDRESSES = [
     "nonsense",
     "canary",
     "postgres://ada:canary@db:port/x",
+    "postgres://ada:a-part-of@canary@db/x",
     "sqlite+canary:///x",
     "mysql://ada:canary@db/x",
 ]

@@ -79,13 +79,8 @@ def test_work_that_fails_halfway_leaves_nothing(store: Store, database_url: str)
 @pytest.mark.parametrize(
     "url",
     [
-        "",
-        "sqlite://",
-        "sqlite:///:memory:",
-        "nonsense",
-        "canary:",
-        "postgres://ada:canary@db:port/x",
-        "sqlite+canary:///x",
+        *("", "nonsense", "canary:", "sqlite://", "sqlite:///:memory:", "sqlite+canary:///x"),
+        *("postgres://ada:canary@db:port/x", "postgres://ada:a-part-of@canary@db/x"),
     ],
 )
 def test_what_is_no_database_s_address_is_refused_without_being_shown(url: str) -> None:
@@ -117,3 +112,19 @@ def execute(connection: Connection, statement: str, **values: str) -> None:
 )
 def test_its_name_tells_no_password(url: str, name: str) -> None:
     assert Store(settings(url, FIRST)).database.name == name
+
+
+@pytest.mark.parametrize(
+    ("url", "is_encrypted"),
+    [
+        ("sqlite:////var/lib/sluice.db", True),
+        ("postgres://localhost/sluice", True),
+        ("postgres:///sluice", True),
+        ("postgres://db.example/sluice", False),
+        ("postgres://db.example/sluice?sslmode=prefer", False),
+        ("postgres://db.example/sluice?sslmode=require", True),
+        ("postgres://db.example/sluice?sslmode=verify-full", True),
+    ],
+)
+def test_whether_somebody_may_listen_on_the_way(url: str, is_encrypted: bool) -> None:  # noqa: FBT001 - of the table
+    assert Store(settings(url, FIRST)).database.is_encrypted == is_encrypted

@@ -93,7 +93,6 @@ def worker(postgres: Server, authority: Path) -> Iterator[Worker]:
         command = [sys.executable, "-m", "gevent.monkey", "--module", "tests.store.looped"]
         with Popen(command, cwd=ROOT, env=environment, text=True, stdin=PIPE, stdout=PIPE) as process:
             yield Worker(process, url)
-            process.kill()
 
 
 def connections(url: str) -> int:

@@ -1,7 +1,9 @@
 """SQLite: files that are their owner's alone, read by all who may, and locks that nobody waits for too long."""
 
+import fcntl
 import sqlite3
 import stat
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -10,7 +12,7 @@ from time import monotonic
 import pytest
 
 from app.answer import Failure
-from app.store import Store
+from app.store import Store, migrate
 from tests.store.stores import settings
 
 PRAGMAS = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "secure_delete": 1}
@@ -74,6 +76,24 @@ def test_a_locked_database_is_still_read_and_a_write_gives_up_in_time(store: Sto
         assert 0.9 < monotonic() - begun < 2
     store.profiles.set("ada", "groq_api_key", "two")
     assert store.profiles.settings("ada") == {"groq_api_key": "two"}
+
+
+def test_who_migrates_is_waited_for_but_not_for_ever(
+    store: Store, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database.parent.mkdir()
+    with Path(f"{database}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with monkeypatch.context() as patch:
+            patch.setattr(migrate, "TURN_SECONDS", 0.2)
+            with pytest.raises(Failure) as failure:
+                store.database.migrate()
+            assert failure.value.code == "db_unavailable"
+        waiting = threading.Thread(target=store.database.migrate)
+        waiting.start()
+        assert waiting.is_alive()
+    waiting.join()
+    assert store.profiles.settings("ada") == {}
 
 
 @pytest.mark.parametrize(("name", "value"), PRAGMAS.items())

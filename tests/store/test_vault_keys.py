@@ -70,6 +70,10 @@ def test_without_its_file_a_database_is_locked_until_the_file_is_back(database: 
         with pytest.raises(Failure, match="cannot be decrypted"):
             use()
         assert not file.exists(), "another key would only hide that this one is missing"
+    file.mkdir()
+    with pytest.raises(Failure, match="cannot be decrypted"):
+        store.profiles.set("ada", "groq_api_key", "two")
+    file.rmdir()
     saved.replace(file)
     assert store.profiles.settings("ada") == {"groq_api_key": "one"}
 
