@@ -20,7 +20,7 @@ from sqlalchemy.pool import QueuePool
 
 from app.answer import Failure
 from app.config import SettingError
-from app.store.migrate import SCHEMA, holds_settings, migrate
+from app.store.migrate import SCHEMA, migrate
 from app.store.vault import Vault
 
 T = TypeVar("T")
@@ -137,7 +137,6 @@ class Database:
     def _migrate(self) -> None:
         if self.is_sqlite:
             _make_private(self._url)
-        self.vault.prepare(may_make_key=not holds_settings(self._engine))
         migrate(self._engine, self.vault)
         self._migrated = True
 

@@ -24,17 +24,18 @@ _LOCK = 0x736C75696365  # "sluice": Postgres names its advisory locks by numbers
 
 
 def migrate(engine: Engine, vault: Vault) -> None:
-    """Bring the database to the newest revision; processes that start at once take turns."""
+    """Open the vault and bring the database to the newest revision; processes that start at once take turns."""
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    with _turn(engine):
+    with _turn(engine):  # before anything is connected: a new SQLite file's first connections are in each other's way
+        vault.prepare(may_make_key=not _holds_settings(engine))
         was_plain = _upgrade(engine, config, vault)
         if was_plain:  # What was replaced before lies in the file still.
             with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
                 connection.exec_driver_sql("VACUUM")
-    if engine.dialect.name == "sqlite":
-        with engine.connect() as connection:  # What a migration encrypted is not left behind in the log.
-            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        if engine.dialect.name == "sqlite":
+            with engine.connect() as connection:  # What a migration encrypted is not left behind in the log.
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _upgrade(engine: Engine, config: Config, vault: Vault) -> bool:
@@ -75,7 +76,7 @@ def _is_locked(descriptor: int) -> bool:
     return True
 
 
-def holds_settings(engine: Engine) -> bool:
+def _holds_settings(engine: Engine) -> bool:
     """Tell whether the database has encrypted settings, for which there must be a key."""
     with engine.connect() as connection:
         if engine.dialect.name == "postgresql" or not inspect(connection).has_table(tables.tokens.name):
