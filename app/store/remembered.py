@@ -1,6 +1,8 @@
 """What was read of the database lately, so that most requests need not ask it, and a short outage stops nobody."""
 
 from collections.abc import Callable, Hashable
+from concurrent.futures import CancelledError, Future
+from contextlib import suppress
 from threading import Lock
 from time import monotonic
 from typing import Generic, NamedTuple, TypeVar
@@ -22,14 +24,23 @@ class _Entry(NamedTuple, Generic[T]):
     read_at: float
 
 
+class _Reading(NamedTuple, Generic[T]):
+    result: Future[T]
+    state: tuple[int, ...]
+    began: float
+
+
 class Remembered(Generic[T]):
-    """What was read, by key. What was changed in this process is forgotten at once, elsewhere in `FRESH_SECONDS`."""
+    """What was read, by key. What was changed in this process is forgotten at once, elsewhere in `FRESH_SECONDS`.
+
+    A crowd that wants the same at the same moment asks the database once.
+    """
 
     def __init__(self, database: Database) -> None:
         """Take the database that is read."""
         self._database = database
         self._entries: dict[Hashable, _Entry[T]] = {}
-        self._reading: dict[Hashable, object] = {}
+        self._reading: dict[Hashable, _Reading[T]] = {}
         self._lock = Lock()
 
     def get(self, key: Hashable, read: Callable[[], T]) -> T:
@@ -66,18 +77,38 @@ class Remembered(Generic[T]):
             self._entries.pop(key, None)
 
     def _read(self, key: Hashable, read: Callable[[], T], state: tuple[int, ...]) -> T:
-        mine, began = object(), monotonic()
-        self._reading[key] = mine
+        """Read, unless somebody is reading the same: then share what comes of it."""
+        while True:
+            with self._lock:
+                reading = self._reading.get(key)
+                if reading is None or reading.state != state:
+                    mine = self._reading[key] = _Reading(Future(), state, monotonic())
+                    break
+            with suppress(CancelledError):  # Whoever read was interrupted.
+                return reading.result.result()
+        return self._share(key, read, mine)
+
+    def _share(self, key: Hashable, read: Callable[[], T], mine: _Reading[T]) -> T:
         try:
             value = read()
-            with self._lock:
-                if self._reading.get(key) is mine:  # else it may have changed meanwhile
-                    self._put(key, _Entry(value, state, began))
-        finally:
-            with self._lock:
-                if self._reading.get(key) is mine:
-                    del self._reading[key]
+        except (Failure, LookupError) as error:
+            self._end(key, mine)
+            mine.result.set_exception(error)
+            raise
+        except BaseException:
+            self._end(key, mine)
+            mine.result.cancel()
+            raise
+        self._end(key, mine, _Entry(value, mine.state, mine.began))
+        mine.result.set_result(value)
         return value
+
+    def _end(self, key: Hashable, mine: _Reading[T], entry: _Entry[T] | None = None) -> None:
+        with self._lock:
+            if self._reading.get(key) is mine:  # else it may have changed meanwhile
+                del self._reading[key]
+                if entry:
+                    self._put(key, entry)
 
     def _put(self, key: Hashable, entry: _Entry[T]) -> None:
         self._entries.pop(key, None)

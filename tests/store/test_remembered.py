@@ -1,18 +1,21 @@
 """What is remembered of the database: for how long, what ends it at once, and what it is good for in an outage."""
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
 
-from app.answer import Failure
+from app.answer import Failure, Gone
 from app.store import Store
 from app.store import remembered as module
 from app.store.database import DOWN_SECONDS, Database
 from app.store.remembered import FRESH_SECONDS, KEPT_SECONDS, Remembered
+from tests.processes import wait_for
 from tests.store.stores import Clock, settings
 
 LOCKED = Failure(503, "vault_locked", "locked")
@@ -128,6 +131,92 @@ def test_what_another_process_writes_while_it_is_read_is_read_again(memory: Reme
     other.unset("ada", "groq_api_key")
     memory.get("ada", far)
     assert far.asked == 3
+
+
+def is_waiting(thread: Thread) -> bool:
+    return bool(thread.ident and sys._current_frames()[thread.ident].f_code.co_name == "wait")  # noqa: SLF001 - public
+
+
+@contextmanager
+def crowd(memory: Remembered[object], read: Callable[[], object], size: int = 20) -> Iterator[list[object]]:
+    """Have a crowd ask for the same, all of them waiting until the block ends; yield what they will have got."""
+    found: list[object] = []
+
+    def ask() -> None:
+        try:
+            found.append(memory.get("ada", read))
+        except (Failure, LookupError) as error:
+            found.append(error)
+
+    threads = [Thread(target=ask, daemon=True) for _ in range(size)]
+    for thread in threads:
+        thread.start()
+    wait_for(lambda: all(map(is_waiting, threads)))
+    yield found
+    for thread in threads:
+        thread.join(5)
+    assert len(found) == size
+
+
+@dataclass
+class Slow:
+    """A reading that takes as long as the test wants."""
+
+    far: Far
+    may_end: Event = field(default_factory=Event)
+
+    def __call__(self) -> object:
+        self.far.asked += 1
+        self.may_end.wait(10)
+        if isinstance(self.far.answer, Exception):
+            raise self.far.answer
+        return self.far.answer
+
+
+@pytest.mark.parametrize("answer", ["one", None, LOCKED, LookupError("nobody")])
+def test_a_crowd_that_wants_the_same_asks_once(memory: Remembered[object], far: Far, answer: object) -> None:
+    slow = Slow(far)
+    far.answer = answer
+    with crowd(memory, slow) as found:
+        slow.may_end.set()
+    assert (found, far.asked) == ([answer] * 20, 1)
+
+
+def test_who_was_interrupted_while_reading_leaves_it_to_another(memory: Remembered[object], far: Far) -> None:
+    slow, interrupted = Slow(far), Event()
+
+    def interrupt() -> object:
+        interrupted.wait(10)
+        raise Gone
+
+    first = Thread(target=lambda: suppressed(memory, interrupt), daemon=True)
+    first.start()
+    wait_for(lambda: is_waiting(first))
+    with crowd(memory, slow) as found:
+        assert far.asked == 0
+        interrupted.set()
+        wait_for(lambda: far.asked == 1)
+        slow.may_end.set()
+    assert (found, far.asked) == (["one"] * 20, 1)
+
+
+def suppressed(memory: Remembered[object], read: Callable[[], object]) -> None:
+    with suppress(Gone):
+        memory.get("ada", read)
+
+
+def test_who_asks_after_a_change_does_not_share_what_was_read_before(memory: Remembered[object], far: Far) -> None:
+    """Whoever made the change: this process, or another."""
+    other = Store(settings(f"sqlite:///{far.folder}/sluice.db")).profiles
+    for change in (memory.forget, lambda user: other.set(user, "groq_api_key", "two")):
+        memory.forget("ada")
+        slow = Slow(far)
+        with crowd(memory, slow) as found:
+            change("ada")
+            assert memory.get("ada", lambda: "two") == "two"
+            slow.may_end.set()
+        assert found == ["one"] * 20
+        assert memory.get("ada", far) == "two"
 
 
 def test_in_an_outage_what_is_known_serves_for_five_minutes_and_nothing_else_does(
