@@ -1,8 +1,10 @@
 """Two thousand clients that leave in one moment."""
 
+import re
 import resource
 import socket
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -10,7 +12,7 @@ import pytest
 
 from tests.client import chat_bytes
 from tests.faults.sluice import beating
-from tests.processes import Processes, Simulator, wait_for
+from tests.processes import Processes, Service, Simulator, wait_for
 
 CLIENTS = 2000
 
@@ -22,6 +24,11 @@ def _descriptors() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (before[1], before[1]))
     yield
     resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def outcomes(service: Service) -> Counter[bytes]:
+    """Return how many chats ended in which way."""
+    return Counter(re.findall(rb'"outcome":"(\w+)"', service.log.read_bytes()))
 
 
 @pytest.mark.usefixtures("_descriptors")
@@ -41,14 +48,15 @@ def test_k25_two_thousand_clients_leave_at_once(processes: Processes, simulator:
             clients.append(crowd.enter_context(socket.create_connection(("127.0.0.1", service.port), timeout=30)))
             clients[-1].sendall(request)
         for client in clients:
-            assert client.recv(1)
+            assert client.recv(12) == b"HTTP/1.1 200"
         with beating(service.port) as beats:
             wait_for(lambda: beats)
             beats.clear()
             left = time.monotonic()
             for client in clients:
                 client.close()
-            wait_for(lambda: service.log.read_bytes().count(b'"outcome":"client_gone"') == CLIENTS, 40)
+            wait_for(lambda: sum(outcomes(service).values()) == CLIENTS, 40)
+            assert outcomes(service) == {b"client_gone": CLIENTS}
             took = time.monotonic() - left
             wait_for(lambda: len(beats) > 20)
     assert took < 30  # it takes a third of a second where nothing else runs
