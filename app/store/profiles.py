@@ -5,7 +5,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, delete, func, select, tuple_, update
+from sqlalchemy import Connection, bindparam, delete, func, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.answer import Failure
@@ -19,6 +19,11 @@ BATCH = 500
 
 _UPSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 _SETTINGS = tables.settings.c
+_SETTINGS_OF_USER = (
+    select(_SETTINGS.name, _SETTINGS.value)
+    .select_from(tables.profiles.outerjoin(tables.settings))
+    .where(tables.profiles.c.user_id == bindparam("user"))
+)
 
 
 class Rotated(NamedTuple):
@@ -138,9 +143,7 @@ class Profiles:
 
 def _settings(connection: Connection, user: str) -> dict[str, str] | None:
     """Return a user's encrypted settings by name, None if there is no such profile."""
-    profiles, settings = tables.profiles, tables.settings
-    query = select(_SETTINGS.name, _SETTINGS.value).select_from(profiles.outerjoin(settings))
-    rows = connection.execute(query.where(profiles.c.user_id == user)).all()
+    rows = connection.execute(_SETTINGS_OF_USER, {"user": user}).all()
     return {name: value for name, value in rows if name is not None} if rows else None
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Hashable
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
+from dataclasses import dataclass
 from threading import Lock
 from time import monotonic
 from typing import Generic, NamedTuple, TypeVar
@@ -24,10 +25,12 @@ class _Entry(NamedTuple, Generic[T]):
     read_at: float
 
 
-class _Reading(NamedTuple, Generic[T]):
-    result: Future[T]
+@dataclass(slots=True)
+class _Reading(Generic[T]):
     state: tuple[int, ...]
     began: float
+    shared: Future[T] | None = None
+    """Made when somebody else wants the same, which is seldom."""
 
 
 class Remembered(Generic[T]):
@@ -82,33 +85,36 @@ class Remembered(Generic[T]):
             with self._lock:
                 reading = self._reading.get(key)
                 if reading is None or reading.state != state:
-                    mine = self._reading[key] = _Reading(Future(), state, monotonic())
+                    mine = self._reading[key] = _Reading(state, monotonic())
                     break
+                reading.shared = shared = reading.shared or Future()
             with suppress(CancelledError):  # Whoever read was interrupted.
-                return reading.result.result()
-        return self._share(key, read, mine)
+                return shared.result()
+        return self._lead(key, read, mine)
 
-    def _share(self, key: Hashable, read: Callable[[], T], mine: _Reading[T]) -> T:
+    def _lead(self, key: Hashable, read: Callable[[], T], mine: _Reading[T]) -> T:
         try:
             value = read()
         except (Failure, LookupError) as error:
-            self._end(key, mine)
-            mine.result.set_exception(error)
+            if shared := self._end(key, mine):
+                shared.set_exception(error)
             raise
         except BaseException:
-            self._end(key, mine)
-            mine.result.cancel()
+            if shared := self._end(key, mine):
+                shared.cancel()
             raise
-        self._end(key, mine, _Entry(value, mine.state, mine.began))
-        mine.result.set_result(value)
+        if shared := self._end(key, mine, _Entry(value, mine.state, mine.began)):
+            shared.set_result(value)
         return value
 
-    def _end(self, key: Hashable, mine: _Reading[T], entry: _Entry[T] | None = None) -> None:
+    def _end(self, key: Hashable, mine: _Reading[T], entry: _Entry[T] | None = None) -> Future[T] | None:
+        """End a reading; remember what came of it, unless that may have changed meanwhile. Return who else waits."""
         with self._lock:
-            if self._reading.get(key) is mine:  # else it may have changed meanwhile
+            if self._reading.get(key) is mine:
                 del self._reading[key]
                 if entry:
                     self._put(key, entry)
+            return mine.shared
 
     def _put(self, key: Hashable, entry: _Entry[T]) -> None:
         self._entries.pop(key, None)

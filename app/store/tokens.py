@@ -13,7 +13,7 @@ from threading import Event, Lock, Thread
 from time import monotonic, sleep
 from typing import NamedTuple
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from app.answer import Failure
 from app.store import remembered, tables
@@ -29,6 +29,9 @@ BATCH_SECONDS = 0.5
 
 _SHAPE = re.compile(PREFIX + r"[A-Za-z0-9_-]{43}", re.ASCII)
 _TOKENS = tables.tokens.c
+_KNOWN = select(_TOKENS.hash, _TOKENS.id, _TOKENS.user_id).where(
+    _TOKENS.hash == bindparam("hash"), _TOKENS.revoked_at.is_(None)
+)
 
 
 class Token(NamedTuple):
@@ -98,10 +101,7 @@ class Tokens:
 
     def _read(self, hashed: str) -> _Known:
         """Return whose token has this hash. Raises `LookupError`, so that what is wrong is not remembered."""
-        query = select(_TOKENS.hash, _TOKENS.id, _TOKENS.user_id).where(
-            _TOKENS.hash == hashed, _TOKENS.revoked_at.is_(None)
-        )
-        row = self._database.run(lambda connection: connection.execute(query).first())
+        row = self._database.run(lambda connection: connection.execute(_KNOWN, {"hash": hashed}).first())
         if row is None or not hmac.compare_digest(row.hash, hashed):
             raise LookupError
         return _Known(row.id, row.user_id)
