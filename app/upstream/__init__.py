@@ -63,13 +63,24 @@ class Upstream:
         elif parse(base_url) is None:
             raise ValueError(base_url)
         is_guarded = chosen_by_user and not is_listed(base_url, allowed)
-        return openai.OpenAI(
+        return _Client(
             api_key="sent with each request",
             base_url=base_url,
             default_query=dict(query),
             max_retries=0,
             http_client=self._guarded_http if is_guarded else self._http,
         )
+
+
+class _Client(openai.OpenAI):
+    """The SDK's client, without headers that tell of this machine.
+
+    They do not leave. To make them, each of the first requests of a process would run a program, two thousand at once.
+    """
+
+    def platform_headers(self) -> dict[str, str]:
+        """Return none."""
+        return {}
 
 
 def _http(transport: Transport) -> httpx2.Client:

@@ -1,6 +1,8 @@
 """What all questions share: clients without a key, and headers that only the question decides."""
 
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import NoReturn
 
@@ -10,6 +12,7 @@ from app.answer import Failure, Finish, Text
 from app.config import Settings
 from app.upstream import Upstream
 from app.upstream.account import Account
+from tests.processes import ROOT, environment_without
 
 from .server import LAST, Server, answering, chunked
 
@@ -67,6 +70,26 @@ def test_the_query_and_the_path_are_those_of_the_base_url(server: Server, upstre
     answer.close()
     line = server.requests()[0].partition(b"\r\n")[0]
     assert line == b"POST /v1/deployments/a%20b/chat/completions?api-version=1 HTTP/1.1"
+
+
+FIRST_QUESTION = """
+import sys
+from app.config import Settings
+from app.upstream import Upstream
+from app.upstream.account import Account
+started = set()
+sys.addaudithook(lambda event, _: started.add(event))
+answer = Upstream(Settings()).complete(Account("L", sys.argv[1], "k"), {"model": "m", "messages": []})
+print("socket.connect" in started, started & {"subprocess.Popen", "os.fork", "os.posix_spawn", "os.system", "os.exec"})
+"""
+
+
+def test_the_first_question_of_a_process_runs_no_program(server: Server) -> None:
+    """The SDK would look for what machine this is; the first two thousand chats of a worker, two thousand times."""
+    server.play(answering(ANSWER))
+    command = [sys.executable, "-c", FIRST_QUESTION, server.url]
+    options = {"cwd": ROOT, "env": environment_without({}), "text": True, "timeout": 60}
+    assert subprocess.check_output(command, **options) == "True set()\n"  # type: ignore[call-overload]
 
 
 @pytest.mark.parametrize("key", ["", " ", "a b", "a\n", "a\r\nX-Evil: 1", "é", "a\0", "\u2028", "a\t", "\x7f"])
