@@ -280,7 +280,7 @@ def odd_keys() -> Iterator[Jwk]:
     yield okp("Ed25519", x448.X448PrivateKey.generate().public_key())
 
 
-@pytest.mark.parametrize("odd", list(odd_keys()), ids=lambda jwk: f"{jwk['kty']}-{len(json.dumps(jwk))}")
+@pytest.mark.parametrize("odd", list(odd_keys()), ids=lambda jwk: str(jwk["kty"]))
 def test_a_key_that_cannot_be_trusted_is_passed_over(identity: Identity, odd: Jwk) -> None:
     identity.published.insert(0, odd)
     keys = Keys(identity.url)
