@@ -89,6 +89,8 @@ class Remembered(Generic[T]):
                     break
                 reading.shared = shared = reading.shared or Future()
             with suppress(CancelledError):  # Whoever read was interrupted.
+                if error := shared.exception():
+                    raise error.with_traceback(None)  # or it would keep the frames of all the crowd
                 return shared.result()
         return self._lead(key, read, mine)
 
