@@ -41,7 +41,7 @@ from tests.auth.identity import (
     rsa_key,
 )
 from tests.processes import ROOT, free_port, wait_for
-from tests.upstream.server import full_listener
+from tests.upstream.server import copy, full_listener
 
 FOR_EVER = 3600.0
 QUICK = Pace(deadline=0.5, fresh=FOR_EVER, pause=FOR_EVER, retry=0.5)
@@ -591,14 +591,6 @@ def test_the_proxy_is_used_for_tls_and_for_nothing_else(authority: trustme.CA, i
             assert has(Keys(f"https://localhost:{port}/", way=Way(proxy, "localhost")), "first")
         assert has(Keys(identity.url, way=Way(proxy)), "first")
     assert len(asked) == 1
-
-
-def copy(source: socket.socket, target: socket.socket) -> None:
-    with suppress(OSError):
-        while data := source.recv(65536):
-            target.sendall(data)
-    with suppress(OSError):
-        target.shutdown(socket.SHUT_RDWR)
 
 
 def test_the_environment_s_proxies_are_passed_over(identity: Identity, monkeypatch: pytest.MonkeyPatch) -> None:

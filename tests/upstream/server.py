@@ -67,9 +67,9 @@ class Peer:
 
     def pass_on(self, onward: socket.socket) -> None:
         """Be a tunnel to another socket until one side closes."""
-        back = Thread(target=_copy, args=(onward, self._socket))
+        back = Thread(target=copy, args=(onward, self._socket))
         back.start()
-        _copy(self._socket, onward)
+        copy(self._socket, onward)
         back.join(SECONDS)
 
     def stop_reading(self, seconds: float) -> None:
@@ -89,7 +89,8 @@ class Peer:
         return data
 
 
-def _copy(source: socket.socket, target: socket.socket) -> None:
+def copy(source: socket.socket, target: socket.socket) -> None:
+    """Pass on what comes, to its end."""
     with suppress(OSError):
         while data := source.recv(65536):
             target.sendall(data)

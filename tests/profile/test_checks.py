@@ -9,27 +9,11 @@ import pytest
 
 from app.providers import PROVIDERS
 from app.question import Provider
-from tests.auth.users import NOBODY_LISTENS, User, invoke, latest, mark, seen, somebody, told, with_login
+from tests.auth.users import NOBODY_LISTENS, User, invoke, latest, mark, seen, somebody, told
 from tests.client import Reply
 from tests.processes import Processes, Service, Simulator, wait_for
 
 KEYS = {provider.key.name: provider for provider in PROVIDERS.values()}
-
-
-@pytest.fixture(scope="module")
-def login_environment(environment: Mapping[str, str], simulator: Simulator) -> Mapping[str, str]:
-    return with_login(environment, simulator)
-
-
-@pytest.fixture(scope="module")
-def service(processes: Processes, login_environment: Mapping[str, str]) -> Service:
-    return processes.service(login_environment)
-
-
-@pytest.fixture
-def user(service: Service) -> User:
-    """Somebody whose profile is empty, in an environment that has a key of every provider."""
-    return somebody(service)
 
 
 def with_key(user: User, provider: str, key: str, simulator: Simulator) -> User:

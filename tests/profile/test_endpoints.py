@@ -4,27 +4,11 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests.auth.users import NOBODY_LISTENS, User, mark, seen, somebody, told, with_login
-from tests.processes import Processes, Service, Simulator
+from tests.auth.users import NOBODY_LISTENS, User, mark, seen, somebody, told
+from tests.processes import Processes, Simulator
 
 KEY, ENDPOINT = "azure_openai_api_key", "azure_openai_endpoint"
 OTHERS = {"azure_openai_35_turbo_id": "mine", "azure_openai_api_version": "2024-10-21"}
-
-
-@pytest.fixture(scope="module")
-def login_environment(environment: Mapping[str, str], simulator: Simulator) -> Mapping[str, str]:
-    return with_login(environment, simulator)
-
-
-@pytest.fixture(scope="module")
-def service(processes: Processes, login_environment: Mapping[str, str]) -> Service:
-    return processes.service(login_environment)
-
-
-@pytest.fixture
-def user(service: Service) -> User:
-    """Somebody whose profile is empty."""
-    return somebody(service)
 
 
 BLOCKED = {

@@ -13,9 +13,9 @@ from app.config import Settings
 from app.providers import PROVIDERS
 from app.question import Setting
 from app.values import DEPLOYMENTS, ENDPOINT, HEADER, KEY, NAME, VERSION
-from tests.auth.users import User, mark, question, seen, somebody, told, with_login
+from tests.auth.users import User, mark, question, seen, somebody, told
 from tests.client import ask, raw
-from tests.processes import Processes, Service, Simulator
+from tests.processes import Processes, Simulator
 
 GOOD = {
     KEY: "sk-canary-0123456789",
@@ -29,22 +29,6 @@ GOOD = {
 
 SETTINGS = {setting.name: (provider, setting) for provider in PROVIDERS.values() for setting in provider.own_settings}
 OPERATORS = [setting.name for provider in PROVIDERS.values() for setting in provider.settings if setting.operator_only]
-
-
-@pytest.fixture(scope="module")
-def login_environment(environment: Mapping[str, str], simulator: Simulator) -> Mapping[str, str]:
-    return with_login(environment, simulator)
-
-
-@pytest.fixture(scope="module")
-def service(processes: Processes, login_environment: Mapping[str, str]) -> Service:
-    return processes.service(login_environment)
-
-
-@pytest.fixture
-def user(service: Service) -> User:
-    """Somebody whose profile is empty, in an environment that has a key of every provider."""
-    return somebody(service)
 
 
 def states(user: User) -> dict[str, dict[str, Any]]:
