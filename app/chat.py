@@ -1,11 +1,12 @@
 """The one chat view: know, read, ask, stream."""
 
 from contextlib import ExitStack
+from functools import partial
 
 from flask import Blueprint, Request, Response, after_this_request, request
 
 from app import body, errors, schemas, streaming
-from app.question import Profile, Provider, require_key
+from app.question import Chat, Profile, Provider, require_key
 from app.record import Record
 from app.service import Service
 from app.upstream import asking
@@ -35,7 +36,9 @@ def blueprint(provider: Provider, service: Service) -> Blueprint:
             asking.begin(record.asking)
             answer = provider.ask(asked, profile, service.upstream)
             resources.callback(answer.close)
-            return streaming.respond(answer, wire, watch, record, resources)
+            response = streaming.respond(answer, _frames(wire, asked, service), watch, record, resources)
+            response.headers.update(wire.HEADERS)
+            return response
 
     return routes
 
@@ -55,6 +58,11 @@ def _tell_source(provider: Provider, profile: Profile) -> str:
         return response
 
     return source
+
+
+def _frames(wire: Wire, asked: Chat, service: Service) -> streaming.Frames:
+    """Tell the protocol what it may say of an answer that ends short."""
+    return partial(wire.frames, notes=service.settings.text_notes == "yes", limited=asked.max_tokens is not None)
 
 
 def _wire(request: Request) -> Wire:

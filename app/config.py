@@ -61,6 +61,8 @@ class Settings:
     """The Fernet keys of the stored settings: the first encrypts, all decrypt."""
     key_policy: str = "environment-first"
     """Whose settings are used where both the environment and the profile have them."""
+    text_notes: str = "yes"
+    """Whether an answer in plain text that ends short says so in its text: `no` turns the sentences off."""
     endpoint_allowlist: tuple[str, ...] = ()
     """Origins that users may set as an endpoint although they are no public https ones."""
     rate_limit: str = "60/minute"
@@ -205,6 +207,7 @@ _READ: Mapping[str, Callable[[str], Any]] = {
     "endpoint_allowlist": _origins("ENDPOINT_ALLOWLIST"),
     "vault_keys": _vault_keys,
     "key_policy": _key_policy,
+    "text_notes": _yes_or_no("TEXT_NOTES"),
     "redis_tls_verify": _yes_or_no("REDIS_TLS_VERIFY"),
     "https_proxy": _proxy,
     "database_url": with_driver,

@@ -2,7 +2,7 @@
 
 import errno
 import logging
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import chain
 from threading import Lock
@@ -15,12 +15,14 @@ from app.answer import Answer, Failure, Gone, Piece
 from app.config import Settings
 from app.record import Record
 from app.watch import Departures, Watch
-from app.wire import Wire
 
 HEADERS = {
     "X-Accel-Buffering": "no",
     "Cache-Control": "no-store, no-transform",
 }
+
+Frames = Callable[[Answer], Iterator[bytes]]
+"""An answer -> the bytes of a client protocol."""
 
 log = logging.getLogger(__name__)
 
@@ -77,8 +79,8 @@ class Streams:
             raise Failure(503, "shed", message, {"Retry-After": "1"})
 
 
-def respond(answer: Answer, wire: Wire, watch: Watch, record: Record, resources: ExitStack) -> Response:
-    """Stream an answer to the client.
+def respond(answer: Answer, frames: Frames, watch: Watch, record: Record, resources: ExitStack) -> Response:
+    """Stream an answer to the client, as the `frames` of its protocol; the protocol's own headers are the caller's.
 
     Waits for the answer's first pieces, so that a refusal still has its status. From then on the `resources` are the
     response's, and are closed when it is over, however it ends. Raises `Failure`.
@@ -86,9 +88,9 @@ def respond(answer: Answer, wire: Wire, watch: Watch, record: Record, resources:
     first = next(answer)
     record.status = 200
     kept = resources.pop_all()
-    frames = wire.frames(Answer(_honest(chain([first], answer), record), answer.close))
-    body = _Body(_cut_on_failure(frames, watch, record, kept), kept)
-    return Response(body, headers={**HEADERS, **wire.HEADERS}, direct_passthrough=True)
+    told = frames(Answer(_honest(chain([first], answer), record), answer.close))
+    body = _Body(_cut_on_failure(told, watch, record, kept), kept)
+    return Response(body, headers=HEADERS, direct_passthrough=True)
 
 
 class _Body:

@@ -78,7 +78,8 @@ def judge(asked: Question, reply: Reply) -> str:
 
 
 def _read_text(reply: Reply) -> tuple[Ending, str]:
-    return "success" if reply.clean else "failure", reply.body.decode("utf-8", "replace")
+    text, _, note = reply.body.decode("utf-8", "replace").partition("[This answer is incomplete. ")
+    return "success" if reply.clean and not note else "failure", text.rstrip("\n") if note else text
 
 
 def _read_events(reply: Reply) -> tuple[Ending, str]:

@@ -43,6 +43,7 @@ def test_without_an_environment_every_setting_has_its_default() -> None:
         "max_streams_per_user": 4,
         "redis_url": "",
         "redis_tls_verify": "yes",
+        "text_notes": "yes",
         "https_proxy": "",
         "no_proxy": "",
         "provider_environment": {},

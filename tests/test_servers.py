@@ -6,6 +6,7 @@ directory, so whoever wants threads has to name another file, and be it an empty
 
 import http.client
 import json
+import re
 import socket
 import time
 import uuid
@@ -59,7 +60,8 @@ TEXTS = {"demo": ANSWER, "demo@emoji": EMOJI, "demo@bytewise": ANSWER, "demo@emo
 @pytest.mark.parametrize("model", [*TEXTS, "demo@reasoning", "demo@crlf", "demo@nodone", "demo@length"])
 def test_a_text_is_the_same_bytes(service: Service, other: Service, model: str) -> None:
     expected, found = (chat(server, "openai", model) for server in (service, other))
-    assert found.body == expected.body == TEXTS.get(model, ANSWER).encode()
+    note = "\n\n[This answer is incomplete. It reached the limit of its length.]" if model == "demo@length" else ""
+    assert found.body == expected.body == (TEXTS.get(model, ANSWER) + note).encode()
     assert (found.status, found.cut, headers(found)) == (200, False, headers(expected))
 
 
@@ -129,7 +131,9 @@ def test_a_text_that_broke_off_is_cut_without_its_last_chunk(other: Service, mod
     assert b"transfer-encoding: chunked" in head.lower()
     assert b"\r\n0\r\n" not in body
     reply = chat(other, "openai", model)
-    assert (reply.status, reply.body.decode(), reply.cut) == (200, "".join(words(3)), True)
+    text, _, note = reply.body.decode().partition("\n\n")
+    assert (reply.status, text, reply.cut) == (200, "".join(words(3)), True)
+    assert re.fullmatch(r"\[This answer is incomplete\. .{10,}\]", note)
 
 
 def test_a_cut_shows_over_http_1_0_too(threaded: Service) -> None:

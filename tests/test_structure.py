@@ -47,7 +47,7 @@ MAY_IMPORT = {
     "waiting": set(),
     "watch": {"answer", "upstream", "waiting"},
     "record": {"answer", "upstream"},
-    "streaming": {"answer", "config", "record", "watch", "wire"},
+    "streaming": {"answer", "config", "record", "watch"},
     "service": {"auth", "config", "limiter", "store", "streaming", "upstream"},
     "page": set(),
     "keys": {"question", "service"},

@@ -11,14 +11,15 @@ class Wire(Protocol):
     """What each module here offers.
 
     `frames` yields what is written, one item for each read of the answer. It lets a `Gone` pass; it tells a `Failure`
-    if its protocol can, and lets it pass if not.
+    if its protocol can, and lets it pass if not. Where a protocol has only the answer's own text to tell with, `notes`
+    says whether it may, and `limited` that the client itself has set how long the answer may be.
     """
 
     MODE: str
     """Its name in the record of a chat."""
     HEADERS: dict[str, str]
 
-    def frames(self, answer: Answer, /) -> Iterator[bytes]:
+    def frames(self, answer: Answer, /, *, notes: bool = True, limited: bool = False) -> Iterator[bytes]:
         """Turn an answer into bytes."""
 
 

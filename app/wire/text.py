@@ -1,14 +1,53 @@
-"""Plain text: the answer's text and nothing else, so that only a broken connection can tell a failure."""
+"""Plain text: the answer's text, and behind an answer that ends short a sentence in brackets that says so.
 
+Text has no channel of its own for bad news, and a client may take even a broken connection for the end of the answer.
+"""
+
+import re
 from collections.abc import Iterator
 
-from app.answer import Answer, Text
+from app.answer import Answer, Failure, Finish, Piece, Text
 
 MODE = "text"
 HEADERS = {"Content-Type": "text/plain; charset=utf-8"}
 
+_LENGTH = re.compile(r"length|max_\w*tokens|context_window")
+_FILTER = re.compile(r"filter|sensitive|safety|refusal|recitation|prohibited|blocklist|spii|guardrail|moderation")
+"""Words in the finish reasons of answers that are not whole: `length`, `model_length`, `max_tokens`, ..."""
 
-def frames(answer: Answer) -> Iterator[bytes]:
-    """Yield the text of each read; nothing of it is `b""`, at which a server sends the headers that still wait."""
-    for pieces in answer:
-        yield "".join([piece.text for piece in pieces if type(piece) is Text]).encode()
+
+def frames(answer: Answer, *, notes: bool = True, limited: bool = False) -> Iterator[bytes]:
+    """Yield the text of each read; nothing of it is `b""`, at which a server sends the headers that still wait.
+
+    With `notes`, an answer that ends short ends in a sentence that says why: a failure, which then passes; the limit of
+    its length, unless the answer is `limited` by its client; a content filter.
+    """
+    pieces: list[Piece] = []
+    last = b""
+    try:
+        for pieces in answer:
+            frame = "".join([piece.text for piece in pieces if type(piece) is Text]).encode()
+            last = frame or last
+            yield frame
+    except Failure as failure:
+        if notes:
+            yield _note(last, failure.message)
+        raise
+    if notes and (why := _shortage(pieces, limited=limited)):
+        yield _note(last, why)
+
+
+def _shortage(pieces: list[Piece], *, limited: bool) -> str:
+    """Say why an answer that the provider ended is not whole; nothing if it is, or if it may be."""
+    reasons = [piece.reason.lower().replace("-", "_") for piece in pieces if isinstance(piece, Finish)]
+    if any(map(_FILTER.search, reasons)):
+        return "A content filter stopped it."
+    if any(map(_LENGTH.search, reasons)) and not limited:
+        return "It reached the limit of its length."
+    return ""
+
+
+def _note(last: bytes, why: str) -> bytes:
+    """Write the sentence on a line of its own, below a blank one if there is a `last` text above it."""
+    gap = b"" if not last else b"\n" if last.endswith(b"\n") else b"\n\n"
+    return gap + f"[This answer is incomplete. {' '.join(why.split())}]".encode()

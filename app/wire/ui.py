@@ -21,8 +21,8 @@ _DONE = b"data: [DONE]\n\n"
 _KINDS = {Text: b"text", Reasoning: b"reasoning"}
 
 
-def frames(answer: Answer) -> Iterator[bytes]:
-    """Yield the events of each read.
+def frames(answer: Answer, **_: bool) -> Iterator[bytes]:
+    """Yield the events of each read; what a text needs notes for has events of its own.
 
     A failure is an error event: no success follows it, and the block that it breaks off stays open.
     """

@@ -1,10 +1,14 @@
 """An answer, as every provider streams it in every client protocol."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from app.simulator import ANSWER, EMOJI, REASONING, words
 from tests.client import Reply, chat
-from tests.processes import Service
+from tests.processes import Processes, Service
+
+LENGTH = "[This answer is incomplete. It reached the limit of its length.]"
 
 
 def text_of(reply: Reply) -> str:
@@ -108,3 +112,23 @@ def test_the_output_limit_is_a_good_end_with_its_reason(service: Service, provid
     finish = chat(service, provider, "demo@length", accept="text/event-stream").events()[-2]
     assert isinstance(finish, dict)
     assert finish["messageMetadata"]["finishReason"] == "length"
+    assert chat(service, provider, "demo@length").body.decode() == f"{ANSWER}\n\n{LENGTH}"
+
+
+def test_text_says_nothing_of_a_limit_that_the_client_set(service: Service, provider: str) -> None:
+    assert chat(service, provider, "demo@length", maxTokens=500).body.decode() == ANSWER
+
+
+def test_text_says_what_a_content_filter_stopped(service: Service, provider: str) -> None:
+    reply = chat(service, provider, "demo@filtered", maxTokens=500)
+    assert (reply.status, reply.cut) == (200, False)
+    assert reply.body.decode() == f"{ANSWER}\n\n[This answer is incomplete. A content filter stopped it.]"
+
+
+def test_text_says_nothing_where_the_operator_wants_it_so(
+    processes: Processes, environment: Mapping[str, str], provider: str
+) -> None:
+    service = processes.service({**environment, "TEXT_NOTES": "no"})
+    for model, cut in {"demo@length": False, "demo@filtered": False, "demo@cut-3": True}.items():
+        reply = chat(service, provider, model)
+        assert (reply.cut, reply.body.decode()) == (cut, "".join(words(3)) if cut else ANSWER)

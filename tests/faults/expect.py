@@ -37,18 +37,18 @@ def refusal(sluice: Sluice, seen: Seen, status: int, code: str, course: Course) 
 
 
 def broken(sluice: Sluice, seen: Seen, code: str, text: str, course: Course = AS_USUAL) -> str:
-    """The answer has begun with this text, and shows that it was cut; return SSE's sentence, which text cannot tell.
+    """The answer has begun with this text, and shows that it was cut; return the sentence that says why.
 
-    Text: the connection ends without the last chunk. SSE: an error event with this code, no success after it, and then
-    the protocol's own end, which is the last chunk.
+    Text: the sentence, in brackets, and the connection ends without the last chunk. SSE: an error event with this code,
+    no success after it, and then the protocol's own end, which is the last chunk.
     """
     assert_streamed(seen)
-    assert seen.text() == text
     _record(sluice, seen, code, course)
     if seen.mode == "text":
         assert not seen.whole
         assert not seen.raw.endswith(b"0\r\n\r\n")
-        return ""
+        return note(seen.text(), text)
+    assert seen.text() == text
     assert seen.whole
     *_, data, error = seen.parts()
     assert (data["type"], data["data"]["code"]) == ("data-error", code)
@@ -62,12 +62,28 @@ def answer(sluice: Sluice, seen: Seen, text: str, course: Course = AS_USUAL, rea
     """The answer is whole, and exactly this text."""
     assert_streamed(seen)
     assert seen.whole, bytes(seen.raw)[-500:]
-    assert seen.text() == text
+    if seen.mode == "text" and reason in SHORT:
+        assert note(seen.text(), text) == SHORT[reason]
+    else:
+        assert seen.text() == text
     _record(sluice, seen, "ok", course)
     if seen.mode == "sse":
         assert seen.body.endswith(b"data: [DONE]\n\n")
         assert seen.parts()[-1]["type"] == "finish"
         assert seen.parts()[-1]["messageMetadata"]["finishReason"] == reason
+
+
+SHORT = {"length": "It reached the limit of its length.", "content_filter": "A content filter stopped it."}
+"""What a plain text says of an answer that the provider ended with such a reason."""
+
+
+def note(told: str, text: str) -> str:
+    """Return the sentence that plain text ends in, on a line of its own behind the answer's text."""
+    said, _, sentence = told.rpartition("[This answer is incomplete. ")
+    assert said == (f"{text}\n" if text.endswith("\n") else f"{text}\n\n" if text else "")
+    assert sentence.endswith("]")
+    assert "\n" not in sentence
+    return sentence[:-1]
 
 
 def assert_streamed(seen: Seen) -> None:
@@ -94,5 +110,6 @@ def _record(sluice: Sluice, seen: Seen, outcome: str, course: Course) -> None:
     assert record["bytesOut"] == (len(seen.body) if seen.status == 200 else 0)  # an error's body is no answer
     assert low * 1000 - 50 <= record["durationMs"] <= seen.took * 1000 + 250
     assert record["ttftMs"] is None or 0 <= record["ttftMs"] <= record["durationMs"]
-    assert record["ttftMs"] is not None or seen.status != 200 or not seen.text()
+    spoken = seen.text().partition("[This answer is incomplete.")[0] if seen.status == 200 else ""
+    assert record["ttftMs"] is not None or not spoken
     assert outcome in CODES | {"ok"}

@@ -110,6 +110,9 @@ def open_all(leaving: Sluice, far: Far, model: str, stack: ExitStack) -> dict[st
     return clients
 
 
+RESTARTING = "The service is restarting, so the answer could not be finished. Please try again."
+
+
 def _id(kind: str) -> str:
     return re.sub(r"\W", "_", kind.rjust(8, "_"))
 
@@ -127,6 +130,7 @@ def assert_drained(kind: str, client: Client) -> None:
     else:
         assert not answer.whole
         assert client.ended == "reset" or "1.0" not in kind
+        assert answer.body.decode().endswith(f"\n\n[This answer is incomplete. {RESTARTING}]")
 
 
 def drained(leaving: Sluice, far: Far, model: str, tell: Callable[[Sluice], None]) -> None:

@@ -6,6 +6,7 @@ from itertools import chain, groupby
 from operator import itemgetter
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -46,8 +47,20 @@ def test_a_ui_stream_that_fails_gives_back_what_was_said_and_why(said: list[list
 
 @given(reads, finishes)
 def test_a_text_gives_the_joined_text_and_nothing_else(said: list[list[Piece]], finish: Finish) -> None:
-    writes = list(text.frames(answer_of(*said, [finish])))
+    writes = list(text.frames(answer_of(*said, [finish]), notes=False))
     assert [write.decode() for write in writes] == ["".join(texts_of(read)) for read in (*said, [])]
+
+
+@given(reads, failures)
+def test_a_text_that_fails_says_so_on_its_last_line(said: list[list[Piece]], failure: Failure) -> None:
+    writes: list[bytes] = []
+    with pytest.raises(Failure):
+        writes.extend(text.frames(answer_of(*said, failure)))
+    spoken = "".join(chain(*map(texts_of, said)))
+    told, sentence = b"".join(writes).decode(), f"[This answer is incomplete. {' '.join(failure.message.split())}]"
+    gap = told.removeprefix(spoken).removesuffix(sentence)
+    assert (told, gap.strip("\n")) == (spoken + gap + sentence, "")
+    assert (spoken + gap)[-1:] in {"", "\n"}
 
 
 def texts_of(read: Iterable[Piece]) -> list[str]:

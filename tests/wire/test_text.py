@@ -1,4 +1,4 @@
-"""Plain text: one write for each read, the text and nothing else."""
+"""Plain text: one write for each read, the text and nothing else, but for what is said of an answer that ends short."""
 
 from collections.abc import Iterator
 
@@ -25,7 +25,7 @@ def test_what_is_no_text_is_written_as_nothing() -> None:
         [Reasoning("Hm")],
         [Reasoning("Hm"), Text("a"), Reasoning("hm"), Text("b")],
     ]
-    assert frames(*reads, [Finish("length", {"total_tokens": 1})]) == [b"", b"", b"ab", b""]
+    assert frames(*reads, [Finish("stop", {"total_tokens": 1})]) == [b"", b"", b"ab", b""]
 
 
 @pytest.mark.parametrize("hard", HARD_TEXTS)
@@ -33,13 +33,81 @@ def test_any_text_comes_through_unchanged(hard: str) -> None:
     assert b"".join(frames([Text(hard)], [Text(hard), Finish("stop", None)])).decode() == hard * 2
 
 
-@pytest.mark.parametrize("end", [Failure(500, "up_reset", "Lost."), Gone()])
-def test_what_ends_an_answer_too_early_passes_through(end: Exception) -> None:
-    found = text.frames(answer_of([Text("a")], end))
-    assert next(found) == b"a"
-    with pytest.raises(type(end)) as caught:
-        next(found)
-    assert caught.value is end
+def broken(failure: Exception, *reads: list[Piece], notes: bool = True) -> list[bytes]:
+    """Return what is written of an answer that a failure ends; the failure passes behind it."""
+    found: list[bytes] = []
+    with pytest.raises(type(failure)) as caught:
+        found.extend(text.frames(answer_of(*reads, failure), notes=notes))
+    assert caught.value is failure
+    return found
+
+
+LOST = Failure(500, "up_reset", "OpenAI was lost.")
+SAID_LOST = b"[This answer is incomplete. OpenAI was lost.]"
+
+
+def test_a_failure_is_said_in_the_text_before_it_passes() -> None:
+    assert broken(LOST, [Text("a")]) == [b"a", b"\n\n" + SAID_LOST]
+
+
+def test_a_reader_who_has_gone_is_told_nothing() -> None:
+    assert broken(Gone(), [Text("a")]) == [b"a"]
+
+
+ABOVE: dict[str, tuple[list[list[Piece]], bytes]] = {
+    "nothing at all": ([], b""),
+    "silence": ([[Silence()], [Silence()]], b""),
+    "only thoughts": ([[Reasoning("Hm")]], b""),
+    "a line that goes on": ([[Text("a\nb")]], b"\n\n"),
+    "a line, and then silence": ([[Text("a")], [Silence()]], b"\n\n"),
+    "a line that has ended": ([[Text("a\n")]], b"\n"),
+    "a line that has ended as in Windows": ([[Text("a\r\n")], [Reasoning("Hm")]], b"\n"),
+}
+
+
+@pytest.mark.parametrize(("reads", "gap"), ABOVE.values(), ids=ABOVE)
+def test_the_sentence_has_a_line_of_its_own(reads: list[list[Piece]], gap: bytes) -> None:
+    assert broken(LOST, *reads)[-1] == gap + SAID_LOST
+    assert frames(*reads, [Finish("length", None)])[-1] == gap + LENGTH
+
+
+@pytest.mark.parametrize("message", ["Two\nlines.", " Two\r\n\r\nlines. ", "Two\u2028lines.", "Two\x0b\x85lines."])
+def test_a_sentence_of_several_lines_is_told_on_one(message: str) -> None:
+    assert broken(Failure(500, "provider_error", message)) == [b"[This answer is incomplete. Two lines.]"]
+
+
+LENGTH = b"[This answer is incomplete. It reached the limit of its length.]"
+FILTER = b"[This answer is incomplete. A content filter stopped it.]"
+SHORT = {
+    **dict.fromkeys(("length", "LENGTH", "model_length", "max_tokens", "MAX_TOKENS", "max_output_tokens"), LENGTH),
+    "model_context_window_exceeded": LENGTH,
+    **dict.fromkeys(("content_filter", "content-filter", "sensitive", "SAFETY", "PROHIBITED_CONTENT"), FILTER),
+    **dict.fromkeys(("content_filtered", "refusal", "guardrail_intervened", "RECITATION", "BLOCKLIST"), FILTER),
+}
+WHOLE = ["stop", "unknown", "eos", "eos_token", "end_turn", "stop_sequence", "tool_calls", "function_call", "COMPLETE"]
+
+
+@pytest.mark.parametrize(("reason", "said"), SHORT.items())
+def test_an_end_that_is_none_is_said_in_the_text(reason: str, said: bytes) -> None:
+    assert frames([Text("a")], [Text("b"), Finish(reason, None)]) == [b"a", b"b", b"\n\n" + said]
+
+
+@pytest.mark.parametrize("reason", WHOLE)
+def test_of_a_whole_answer_nothing_is_said(reason: str) -> None:
+    assert frames([Text("a"), Finish(reason, None)]) == [b"a"]
+
+
+def test_a_client_knows_of_the_limit_that_it_set_itself() -> None:
+    reads: list[list[Piece]] = [[Text("a")], [Finish("length", None)]]
+    assert list(text.frames(answer_of(*reads), limited=True)) == [b"a", b""]
+    reads = [[Text("a")], [Finish("content_filter", None)]]
+    assert list(text.frames(answer_of(*reads), limited=True)) == [b"a", b"", b"\n\n" + FILTER]
+
+
+def test_without_notes_only_a_broken_connection_can_tell() -> None:
+    assert broken(LOST, [Text("a")], notes=False) == [b"a"]
+    for reason in SHORT:
+        assert list(text.frames(answer_of([Text("a"), Finish(reason, None)]), notes=False)) == [b"a"]
 
 
 def test_nothing_is_read_ahead() -> None:
