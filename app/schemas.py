@@ -115,8 +115,13 @@ def _at(where: int | str, read: Any, value: object) -> Any:  # noqa: ANN401 - re
 
 
 def _is_empty_answer(message: dict[str, Any]) -> bool:
-    """Tell whether this is an answer that was stopped before its first word, which providers refuse to be told."""
-    return message["role"] == "assistant" and not message["content"]
+    """Tell whether this is an answer without any text, which providers refuse to be told.
+
+    It was stopped before its first word, or was all thoughts, calls of tools and pictures.
+    """
+    content = message["content"]
+    texts = [content] if isinstance(content, str) else [part.get("text", "") for part in content]
+    return message["role"] == "assistant" and not "".join(texts).strip()
 
 
 def _message(message: object) -> dict[str, Any]:
@@ -125,9 +130,39 @@ def _message(message: object) -> dict[str, Any]:
     role = message.get("role")
     if role not in _ROLES:
         raise ValidationError({"role": f"Must be one of: {', '.join(_ROLES)}."})
-    if "content" not in message and isinstance(message.get("parts"), list):
-        return {"role": role, "content": _at("parts", _ui_content, message["parts"])}
-    return {"role": role, "content": _at("content", _content, message.get("content"))}
+    pictures = _at("experimental_attachments", _attachments, message.get("experimental_attachments"))
+    content = _said(message, may_be_nothing=bool(pictures) or role == "assistant")
+    return {"role": role, "content": [*_parts(content), *pictures] if pictures else content}
+
+
+def _said(message: dict[str, Any], *, may_be_nothing: bool) -> str | list[dict[str, Any]]:
+    """Read what a message says: its content, or its parts where the content is nothing."""
+    content, parts = message.get("content"), message.get("parts")
+    said: str | list[dict[str, Any]] = ""
+    if _is_nothing(content) and isinstance(parts, list):
+        said = _at("parts", _ui_content, parts)
+    elif not (_is_nothing(content) and may_be_nothing):
+        said = _at("content", _content, content)
+    return said
+
+
+def _is_nothing(content: object) -> bool:
+    """Tell whether content is null, an empty list, or white space, also as the text of its parts."""
+    if isinstance(content, list):
+        texts = [part.get("text") for part in content if isinstance(part, dict) and part.get("type") == "text"]
+        return len(texts) == len(content) and all(map(_is_blank, texts))
+    return _is_blank(content)
+
+
+def _is_blank(text: object) -> bool:
+    return text is None or (isinstance(text, str) and not text.strip())
+
+
+def _parts(content: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Write content as a list of parts, none of which is blank text."""
+    if isinstance(content, list):
+        return content
+    return [] if _is_blank(content) else [{"type": "text", "text": content}]
 
 
 def _content(content: object) -> str | list[dict[str, Any]]:
@@ -190,6 +225,29 @@ def _ui_part(part: object) -> dict[str, Any] | None:
         return _part(part)
     if kind != "file":
         return None
-    if not str(part.get("mediaType", "")).startswith("image/"):
-        raise ValidationError({"mediaType": "Only images can be attached."})
-    return {"type": "image_url", "image_url": _at("url", _image, part.get("url"))}
+    return _picture(part, "mediaType", part.get("mediaType"))
+
+
+def _attachments(attachments: object) -> list[dict[str, Any]]:
+    """Read what the AI SDK's version 4 attaches beside a message (https://v4.ai-sdk.dev/docs/ai-sdk-ui/chatbot)."""
+    if attachments is None:
+        return []
+    if not isinstance(attachments, list):
+        raise ValidationError("Must be a list.")
+    return [_at(index, _attachment, attachment) for index, attachment in enumerate(attachments)]
+
+
+def _attachment(attachment: object) -> dict[str, Any]:
+    """Read one attachment; where its type is left out, its data URL says it."""
+    if not isinstance(attachment, dict):
+        raise ValidationError("Not an object.")
+    return _picture(
+        attachment, "contentType", attachment.get("contentType") or str(attachment.get("url"))[len("data:") :]
+    )
+
+
+def _picture(file: dict[str, Any], kind: str, media_type: object) -> dict[str, Any]:
+    """Turn a file into a part; `kind` is the member that says its media type."""
+    if not str(media_type).startswith("image/"):
+        raise ValidationError({kind: "Only images can be attached."})
+    return {"type": "image_url", "image_url": _at("url", _image, file.get("url"))}

@@ -132,6 +132,29 @@ def test_a_setting_that_is_wrong_is_named(settings: object, told: str) -> None:
 
 PARTS = [{"type": "text", "text": "Hi"}, {"type": "image_url", "image_url": {"url": PICTURE}}]
 
+IMAGE_PART = {"type": "image_url", "image_url": {"url": PICTURE}}
+WEB_IMAGE = {"type": "image_url", "image_url": {"url": "https://a.test/b.png"}}
+PICTURE_FILE = {"type": "file", "mediaType": "image/png", "url": PICTURE}
+ATTACHED = {
+    "experimental_attachments": [
+        {"name": "a.png", "contentType": "image/png", "url": PICTURE},
+        {"url": PICTURE},
+        {"contentType": "image/png", "url": "https://a.test/b.png"},
+    ]
+}
+EMPTY: list[Any] = [None, "", " \n", [], [{"type": "text", "text": ""}], [{"type": "text", "text": None}]]
+NO_WORDS = [{"type": "step-start"}, {"type": "reasoning", "text": "Hm"}, {"type": "tool-x", "toolCallId": "t"}]
+SILENT: list[dict[str, Any]] = [
+    {},
+    *({"content": value} for value in EMPTY),
+    *({"content": value, "tool_calls": [{"id": "t", "type": "function"}]} for value in (None, "")),
+    *({"content": value, "parts": NO_WORDS} for value in EMPTY[:4]),
+    *({"parts": parts} for parts in ([], NO_WORDS, [{"type": "text", "text": " "}], [PICTURE_FILE])),
+    {"content": [IMAGE_PART]},
+    {"content": "", **ATTACHED},
+]
+"""Answers without text: stopped before their first word, or all thoughts, calls of tools and pictures."""
+
 GOOD: dict[str, tuple[object, list[dict[str, Any]]]] = {
     "text": (HELLO, HELLO),
     "every role": (
@@ -210,6 +233,49 @@ GOOD: dict[str, tuple[object, list[dict[str, Any]]]] = {
         [{"role": "user", "content": "a", "parts": [{"type": "text", "text": "b"}]}],
         [{"role": "user", "content": "a"}],
     ),
+    **{
+        f"content {value!r} beside parts": (
+            [{"role": "user", "content": value, "parts": [{"type": "text", "text": "b"}, PICTURE_FILE]}],
+            [{"role": "user", "content": [{"type": "text", "text": "b"}, IMAGE_PART]}],
+        )
+        for value in EMPTY
+    },
+    "content beside parts that are none": (
+        [{"role": "user", "content": "a", "parts": None}, {"role": "user", "content": "", "parts": "b"}],
+        [{"role": "user", "content": "a"}, {"role": "user", "content": ""}],
+    ),
+    "a picture beside parts": (
+        [{"role": "user", "content": [IMAGE_PART], "parts": [{"type": "text", "text": "b"}]}],
+        [{"role": "user", "content": [IMAGE_PART]}],
+    ),
+    **{f"an answer of {turn!r}"[:80]: ([*HELLO, {"role": "assistant", **turn}], HELLO) for turn in SILENT},
+    "an answer of some parts": (
+        [{"role": "assistant", "content": None, "parts": [*NO_WORDS, {"type": "text", "text": "A"}]}],
+        [{"role": "assistant", "content": "A"}],
+    ),
+    "attachments": (
+        [{"role": "user", "content": "a", "parts": [{"type": "text", "text": "a"}], **ATTACHED}],
+        [{"role": "user", "content": [{"type": "text", "text": "a"}, IMAGE_PART, IMAGE_PART, WEB_IMAGE]}],
+    ),
+    "attachments beside parts alone": (
+        [{"role": "user", "content": "", "parts": [{"type": "text", "text": "a"}], **ATTACHED}],
+        [{"role": "user", "content": [{"type": "text", "text": "a"}, IMAGE_PART, IMAGE_PART, WEB_IMAGE]}],
+    ),
+    "attachments beside a list": (
+        [{"role": "user", "content": PARTS, **ATTACHED}],
+        [{"role": "user", "content": [*PARTS, IMAGE_PART, IMAGE_PART, WEB_IMAGE]}],
+    ),
+    **{
+        f"attachments beside {value!r}": (
+            [{"role": "user", "content": value, **ATTACHED}],
+            [{"role": "user", "content": [IMAGE_PART, IMAGE_PART, WEB_IMAGE]}],
+        )
+        for value in (None, "", "\n")
+    },
+    "no attachments": (
+        [{**HELLO[0], "experimental_attachments": None}, {**HELLO[0], "experimental_attachments": []}],
+        HELLO * 2,
+    ),
     "as many as there may be": (HELLO * MAX_MESSAGES, HELLO * MAX_MESSAGES),
 }
 
@@ -228,6 +294,7 @@ IMAGE = "Must be a data URL of an image, or a web address."
 NO_MESSAGES: list[object] = [[], {}, "hello", 7, True, HELLO * (MAX_MESSAGES + 1)]
 NO_OBJECTS: list[object] = [None, [], "hello", 7]
 NO_ROLES: list[object] = [None, "", "tool", "function", "User", 7, [], {}, ["user"], "\ud800"]
+NO_LISTS: list[object] = ["", {}, 7]
 NO_CONTENTS: list[object] = [None, 7, True, {}, [], {"type": "text"}]
 NO_KINDS: list[object] = [None, "", "file", "input_text", [], {}, 7]
 NO_STRINGS: list[object] = [None, 7, [], {}]
@@ -246,6 +313,14 @@ def ui_part(**members: object) -> list[dict[str, object]]:
     return [{"role": "user", "parts": [members]}]
 
 
+ATTACHMENT = "messages[0].experimental_attachments[0]"
+
+
+def attached(**members: object) -> list[dict[str, object]]:
+    """Write a message of the AI SDK's version 4 with one attachment."""
+    return [{"role": "user", "content": "a", "experimental_attachments": [members]}]
+
+
 BAD_MESSAGES: list[tuple[object, str]] = [
     (None, "messages: Field may not be null."),
     *((value, f"messages: {LIST}") for value in NO_MESSAGES),
@@ -255,6 +330,8 @@ BAD_MESSAGES: list[tuple[object, str]] = [
     *(([*HELLO, {"role": "user", "content": value}], f"messages[1].content: {CONTENT}") for value in NO_CONTENTS),
     ([{"role": "user"}], f"messages[0].content: {CONTENT}"),
     ([{"role": "user", "parts": "a"}], f"messages[0].content: {CONTENT}"),
+    *(([{"role": "assistant", "content": value}], f"messages[0].content: {CONTENT}") for value in NO_CONTENTS[1:4]),
+    *(([{"role": "assistant", **turn}], "messages: Must hold a message with content.") for turn in SILENT),
     ([{"role": "user", "content": "a\0b"}], "messages[0].content: Contains a NUL."),
     *(
         ([{"role": "user", "content": half}], "messages[0].content: Contains half a character.")
@@ -290,6 +367,19 @@ BAD_MESSAGES: list[tuple[object, str]] = [
         )
         for kind in NO_PICTURES
     ),
+    *(
+        (attached(contentType=kind, url=PICTURE), f"{ATTACHMENT}.contentType: Only images can be attached.")
+        for kind in ("application/pdf", "text/plain", 7, ["image/png"])
+    ),
+    (attached(url="data:text/plain,x"), f"{ATTACHMENT}.contentType: Only images can be attached."),
+    (attached(), f"{ATTACHMENT}.contentType: Only images can be attached."),
+    (attached(contentType="image/png"), f"{ATTACHMENT}.url: {URL}"),
+    (attached(contentType="image/png", url="blob:https://a.test/1"), f"{ATTACHMENT}.url.url: {IMAGE}"),
+    *(
+        ([{**HELLO[0], "experimental_attachments": value}], "messages[0].experimental_attachments: Must be a list.")
+        for value in NO_LISTS
+    ),
+    ([{**HELLO[0], "experimental_attachments": ["a"]}], f"{ATTACHMENT}: Not an object."),
     (ui_part(type="file", mediaType="image/png"), f"messages[0].parts[0].url: {URL}"),
     (
         ui_part(type="file", mediaType="image/png", url="blob:https://a.test/1"),
