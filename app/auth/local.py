@@ -12,15 +12,33 @@ LOCAL_USER = "local"
 _FORWARDED = ("forwarded", "via", "x-forwarded", "x-real-ip", "x-client-ip", "x-cluster-", "cf-", "true-client-")
 
 
+_LOGIN = (
+    "a token (`flask --app wsgi token create --user NAME`), or an identity provider (AUTH_JWT_AUDIENCE, "
+    "AUTH_JWT_ISSUER, and AUTH_JWT_SECRET or AUTH_JWKS_URL)"
+)
+_BY_A_PROXY = f"A proxy forwarded this request, so it needs a login: {_LOGIN}."
+_OF_ANOTHER_HOST = f"The request's Host is neither localhost nor 127.0.0.1, so it needs a login: {_LOGIN}."
+_OF_ANOTHER_ORIGIN = f"A page of another origin sent this request. Add its origin to CORS_ORIGINS, or set up {_LOGIN}."
+_OF_NO_ORIGIN = f"A page without an origin of its own sent this request, so it needs a login: {_LOGIN}."
+
+
 def identify(request: Request, origins: tuple[str, ...]) -> str:
     """Return the id of this machine's user. Raises `Failure` 401 when it is not a direct connection from loopback.
 
     A proxy's connection comes from loopback too, for somebody else; and a web page from anywhere can make a browser
-    on this machine send a request, so a browser must say that the page is our own, or of one of the origins.
+    on this machine send a request, so a browser must say that the page is our own, or of one of the origins. What was
+    refused on this machine is told why; other machines are told nothing.
     """
-    if _is_loopback(request.remote_addr) and not _is_forwarded(request) and _is_own_page(request, origins):
-        return LOCAL_USER
-    raise nobody()
+    if not _is_loopback(request.remote_addr):
+        raise nobody()
+    if _is_forwarded(request):
+        raise nobody(_BY_A_PROXY)
+    if not _is_own_host(request):
+        raise nobody(_OF_ANOTHER_HOST)
+    if not _is_own_page(request, origins):
+        can_be_named = request.headers["Origin"].startswith(("http://", "https://"))
+        raise nobody(_OF_ANOTHER_ORIGIN if can_be_named else _OF_NO_ORIGIN)
+    return LOCAL_USER
 
 
 def _is_loopback(address: str | None) -> bool:
@@ -37,15 +55,12 @@ def _is_forwarded(request: Request) -> bool:
     return any(name.lower().startswith(_FORWARDED) for name in request.headers.keys())  # noqa: SIM118 - pairs otherwise
 
 
-def _is_own_page(request: Request, origins: tuple[str, ...]) -> bool:
-    """Tell whether the request's host is this machine, and its origin, if a page sent it, is that host or a named one.
-
-    The name in `Host` is checked because a foreign name that resolves to 127.0.0.1 makes a foreign page same-origin.
-    """
+def _is_own_host(request: Request) -> bool:
+    """Tell whether `Host` is this machine: a foreign name that resolves to it makes a foreign page same-origin."""
     host = urlsplit(f"//{request.host}").hostname or ""
-    origin = request.headers.get("Origin")
-    return (host == "localhost" or _is_loopback(host)) and origin in (
-        None,
-        f"{request.scheme}://{request.host}",
-        *origins,
-    )
+    return host == "localhost" or _is_loopback(host)
+
+
+def _is_own_page(request: Request, origins: tuple[str, ...]) -> bool:
+    """Tell whether the page that sent the request, if one did, is of the request's own origin or of a named one."""
+    return request.headers.get("Origin") in (None, f"{request.scheme}://{request.host}", *origins)

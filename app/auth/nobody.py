@@ -3,6 +3,9 @@
 from app.answer import Failure
 
 
-def nobody() -> Failure:
-    """Return the `Failure` 401: always the same bytes, so that nobody learns how close a guess was."""
-    return Failure(401, "unauth", "User not found", {"WWW-Authenticate": "Bearer"})
+def nobody(why: str = "") -> Failure:
+    """Return the `Failure` 401: always the same bytes, so that nobody learns how close a guess was.
+
+    `why` is for where there was nothing to guess: sentences on what to set up, for whoever runs the service.
+    """
+    return Failure(401, "unauth", f"User not found{why and '. '}{why}", {"WWW-Authenticate": "Bearer"})

@@ -1,5 +1,7 @@
 """Who is served while no login is configured: this machine's own user, and nobody else."""
 
+from pathlib import Path
+
 import pytest
 from flask.testing import FlaskClient
 
@@ -21,30 +23,59 @@ def test_this_machine_s_user_is_served(client: FlaskClient, address: str, host: 
 
 
 @pytest.mark.parametrize("address", ["192.168.1.7", "203.0.113.7", "::ffff:10.0.0.1", "fe80::1", "", "unix:"])
-def test_another_machine_is_not(client: FlaskClient, address: str) -> None:
-    assert client.get("/api/keys", environ_base={"REMOTE_ADDR": address}).status_code == 401
+@pytest.mark.parametrize("headers", [{}, {"X-Forwarded-For": "127.0.0.1"}, {"Host": "evil.example"}])
+def test_another_machine_is_not_and_learns_nothing(client: FlaskClient, address: str, headers: dict[str, str]) -> None:
+    reply = client.get("/api/keys", headers=headers, environ_base={"REMOTE_ADDR": address})
+    assert (reply.status_code, reply.get_json()["message"]) == (401, "User not found")
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"X-Forwarded-For": "127.0.0.1"},
-        {"X-Forwarded-Proto": "https"},
-        {"X-Real-IP": "127.0.0.1"},
-        {"Forwarded": "for=127.0.0.1"},
-        {"Via": "1.1 proxy"},
-        {"Host": "evil.example"},
-        {"Host": "localhost.evil.example"},
-        {"Origin": "https://evil.example"},
-        {"Origin": "http://localhost:3000"},
-        {"Origin": "null"},
-    ],
-)
-def test_neither_is_a_proxy_s_client_nor_a_foreign_page(client: FlaskClient, headers: dict[str, str]) -> None:
+LOGIN = ("flask --app wsgi token create --user NAME", "AUTH_JWT_AUDIENCE", "AUTH_JWT_SECRET", "AUTH_JWKS_URL")
+REFUSED = [
+    ({"X-Forwarded-For": "127.0.0.1"}, ("proxy",)),
+    ({"X-Forwarded-Proto": "https"}, ("proxy",)),
+    ({"X-Forwarded-Host": "localhost:3000", "Origin": "http://localhost:3000"}, ("proxy",)),
+    ({"X-Real-IP": "127.0.0.1"}, ("proxy",)),
+    ({"Forwarded": "for=127.0.0.1"}, ("proxy",)),
+    ({"Via": "1.1 proxy"}, ("proxy",)),
+    ({"Host": "evil.example"}, ("Host",)),
+    ({"Host": "localhost.evil.example"}, ("Host",)),
+    ({"Origin": "https://evil.example"}, ("origin", "CORS_ORIGINS")),
+    ({"Origin": "http://localhost:3000"}, ("origin", "CORS_ORIGINS")),
+    ({"Origin": "null"}, ("origin",)),
+    ({"Origin": "chrome-extension://abc"}, ("origin",)),
+]
+
+
+@pytest.mark.parametrize(("headers", "named"), REFUSED)
+def test_a_local_request_is_told_why_it_is_not_and_what_to_set(
+    client: FlaskClient, headers: dict[str, str], named: tuple[str, ...]
+) -> None:
     reply = client.get("/api/keys", headers=headers)
     assert reply.status_code == 401
     assert reply.headers["WWW-Authenticate"] == "Bearer"
-    assert reply.get_json()["message"] == "User not found"
+    message = reply.get_json()["message"]
+    assert message.startswith("User not found. ")
+    assert all(name in message for name in (*named, *LOGIN))
+    assert ("CORS_ORIGINS" in message) == ("CORS_ORIGINS" in named)
+
+
+def test_what_the_refusal_names_lets_the_request_in(tmp_path: Path) -> None:
+    """A development server's page, whose requests come by a proxy that changes `Host` and adds nothing."""
+    settings = Settings(database_url=f"sqlite:///{tmp_path}/sluice.db", cors_origins=("http://localhost:5173",))
+    app = create_app(settings)
+    vite, forwarded = {"Origin": "http://localhost:5173", "Host": "127.0.0.1:8000"}, {"X-Forwarded-For": "127.0.0.1"}
+    assert app.test_client().get("/api/keys", headers=vite).status_code == 200
+    assert app.test_client().get("/api/keys", headers=vite | forwarded).status_code == 401
+    made = app.test_cli_runner().invoke(args=["token", "create", "--user", "NAME"])
+    token = {"Authorization": f"Bearer {made.stdout.strip()}"}
+    assert app.test_client().get("/api/keys", headers=vite | forwarded | token).status_code == 200
+
+
+def test_where_there_is_a_login_nobody_is_told_why(tmp_path: Path) -> None:
+    app = create_app(Settings(database_url=f"sqlite:///{tmp_path}/sluice.db"))
+    app.test_cli_runner().invoke(args=["token", "create", "--user", "ada"])
+    for headers, _ in REFUSED:
+        assert app.test_client().get("/api/keys", headers=headers).get_json()["message"] == "User not found"
 
 
 def test_our_own_page_is_served(client: FlaskClient) -> None:
