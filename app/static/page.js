@@ -1,7 +1,8 @@
 // One conversation, one answer at a time. Whatever comes from outside is set as text, never as markup.
 
-import { load, openPanel } from "./panel.js";
+import { areOwnUsed, load, openPanel } from "./panel.js";
 import { call, refusal, unreachable } from "./service.js";
+import { readAnswer } from "./stream.js";
 
 const MODELS = {
   openai: ["gpt-5.1", "gpt-4o", "gpt-4.1-mini"],
@@ -9,10 +10,10 @@ const MODELS = {
   groq: ["openai/gpt-oss-20b", "openai/gpt-oss-120b"],
   mistral: ["mistral-small-latest", "mistral-large-latest"],
 };
-const CUT = "The answer was cut off before its end. Please try again.";
+const LOST = "The connection was lost before the answer's end. Please try again.";
 const EMPTY = "The model answered with nothing. Please try again.";
 const UNREADABLE = "This file could not be read as an image. Please choose another one.";
-const NOTES = { done: "", stopped: "Stopped.", cut: "Cut off." };
+const NOTES = { done: "", stopped: "Stopped.", short: "Incomplete.", cut: "Cut off." };
 const SETTINGS = "Open settings";
 const REMEDIES = { unauth: "Sign in", missing_key: SETTINGS, bad_key: SETTINGS, provider_auth: SETTINGS, blocked_endpoint: SETTINGS };
 
@@ -50,40 +51,39 @@ async function converse(event) {
   write();
   running = null;
   answer.dataset.state = state;
-  exchange.querySelector(".note").textContent = NOTES[state];
+  exchange.querySelector(".note").textContent = [NOTES[state], problem?.message].filter(Boolean).join(" ");
   settle(question, answer.textContent, state === "cut");
-  complain(problem ?? (answer.textContent || state === "stopped" ? undefined : { message: EMPTY }));
-  if (!answer.textContent) exchange.remove();
+  if (!answer.textContent) {
+    exchange.remove(); // and what is wrong is said where the next question is written
+    complain(problem ?? (state === "stopped" ? undefined : { message: EMPTY }));
+  }
   busy(false);
   stay();
 }
 
-/** Send the conversation, pass on the answer's text; the end is done, stopped or cut, with what there is to say of it. */
+/** Send the conversation, pass on the answer's text -> done, short, stopped or cut, with the problem if there is one. */
 async function ask(question, pass, signal) {
   const chatSettings = { model: question.model };
   if (temperature.value) chatSettings.temperature = temperature.valueAsNumber;
   const body = JSON.stringify({ chatSettings, messages: [...kept, { role: "user", content: content(question) }] });
+  const headers = { Accept: "text/event-stream" };
   let problem = unreachable();
   try {
-    const response = await call(`api/chat/${provider.value}`, { method: "POST", body, signal });
+    const response = await call(`api/chat/${provider.value}`, { method: "POST", body, signal, headers });
     if (!response.ok) return { state: "cut", problem: await refusal(response) };
-    problem = { message: CUT };
-    const [reader, decoder] = [response.body.getReader(), new TextDecoder()];
-    for (let read = await reader.read(); !read.done; read = await reader.read()) {
-      pass(decoder.decode(read.value, { stream: true }));
-    }
-    pass(decoder.decode());
-    return { state: "done" };
+    problem = { message: LOST };
+    const end = await readAnswer(response, pass);
+    return end.state ? end : { state: "cut", problem };
   } catch {
     return signal.aborted ? { state: "stopped" } : { state: "cut", problem };
   }
 }
 
 /** Say what is wrong, and offer the place where it can be mended; with nothing wrong, nothing is said. */
-function complain({ message, code } = { message: "" }) {
-  error.textContent = message;
-  remedy.textContent = REMEDIES[code] ?? "";
-  remedy.hidden = !REMEDIES[code];
+function complain({ message, code, isServices } = { message: "" }) {
+  const isTheirs = REMEDIES[code] === SETTINGS && (isServices || !areOwnUsed());
+  const offer = isTheirs ? "" : (REMEDIES[code] ?? ""); // no settings of the user's would change anything
+  [error.textContent, remedy.textContent, remedy.hidden] = [message, offer, !offer];
 }
 
 /** An exchange that counts is kept; the question of one that does not goes back into the input. */

@@ -43,6 +43,11 @@ export async function load() {
   return problem;
 }
 
+/** Whether what users set is used at all, as far as is known. */
+export function areOwnUsed() {
+  return profile?.keyPolicy !== "environment-only";
+}
+
 function show() {
   [entrance.hidden, failed.hidden, account.hidden, leave.hidden] = [true, true, false, !hasToken()];
   user.textContent = profile.user;

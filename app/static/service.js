@@ -1,6 +1,7 @@
 // The service that this page belongs to, asked at addresses relative to the page's own, and who asks.
 
 const UNREACHABLE = "The service could not be reached. Please check your connection and try again.";
+const NOT_FOUND = "User not found"; // the service's own words, behind which it says why, if there is more to say
 const NOBODY = "You are not signed in. Please sign in first.";
 const UNKNOWN = "This token is not known. Please check that it is whole; it may also have expired, or been revoked.";
 
@@ -10,7 +11,7 @@ let token = stored(() => sessionStorage.getItem(PLACE)) ?? "";
 
 /** Ask the service, as whoever is signed in: by the token if there is one, else by what the browser has of a login. */
 export function call(path, options = {}) {
-  return fetch(path, { ...options, headers: token ? { Authorization: `Bearer ${token}` } : {} });
+  return fetch(path, { ...options, headers: { ...options.headers, ...(token && { Authorization: `Bearer ${token}` }) } });
 }
 
 /** Ask for JSON -> `{ found }`, or `{ problem: { message, code, hadToken } }`. */
@@ -30,9 +31,14 @@ export async function ask(path, options) {
 export async function refusal(response) {
   const { message, code } = (await response.json().catch(() => null)) ?? {};
   const hadToken = code === "unauth" && forget();
-  if (code === "unauth") return { message: hadToken ? UNKNOWN : NOBODY, code, hadToken };
-  if (message && typeof message === "string") return { message, code };
+  if (code === "unauth") return { message: hadToken ? UNKNOWN : message === NOT_FOUND ? NOBODY : message, code, hadToken };
+  if (message && typeof message === "string") return { message, code, isServices: isServicesKey(response) };
   return { message: `The service answered with status ${response.status}.` };
+}
+
+/** Whether the provider was asked with the service's own key, and so for what the user cannot mend. */
+export function isServicesKey(response) {
+  return response.headers.get("X-Key-Source") === "environment";
 }
 
 export function unreachable() {

@@ -1,24 +1,26 @@
 """The page, driven in Chromium against the running service with the simulator behind it."""
 
+import json
 import re
 import struct
 import zlib
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
-from app.simulator import ANSWER
+from app.simulator import ANSWER, words
 from tests import client
 from tests.page.chat import CHAT, answer, ask, body, sent
 from tests.page.tab import opened
-from tests.processes import Service
+from tests.processes import ROOT, Processes, Service
 
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-ASSETS = ("page.js", "panel.js", "service.js", "setting.js", "page.css", "panel.css")
-CUT = "The answer was cut off before its end. Please try again."
+ASSETS = ("page.js", "panel.js", "service.js", "setting.js", "stream.js", "page.css", "panel.css")
 WRONG_KEY = "OpenAI API Key is incorrect. Please fix it in your profile settings."
 
 
@@ -71,16 +73,124 @@ def test_a_wrong_key_shows_the_sentence_that_says_what_to_do(browser: Browser, s
         expect(page.get_by_role("alert")).to_be_visible()
 
 
-def test_a_cut_answer_is_marked_and_said_and_not_sent_along(page: Page) -> None:
-    ask(page, "Tell me.", "gpt-4o@pace-100@cut-6")
-    part = answer(page, "cut")
-    assert part
-    assert part != ANSWER
-    assert ANSWER.startswith(part)
-    expect(page.get_by_role("alert")).to_have_text(CUT)
-    expect(page.get_by_text("Cut off.", exact=True)).to_be_visible()
+LOST = "The connection was lost before the answer's end. Please try again."
+CUTS = {
+    "cut-6": "The provider's answer was cut off before its end.",
+    "error-6": "The server had an error while processing your request. Sorry about that!",
+}
+
+
+@pytest.mark.parametrize("fault", CUTS)
+def test_a_cut_answer_is_marked_with_the_reason_and_not_sent_along(page: Page, fault: str) -> None:
+    ask(page, "Tell me.", f"gpt-4o@pace-100@{fault}")
+    assert answer(page, "cut") == "".join(words(6))
+    expect(page.locator(".note")).to_have_text(f"Cut off. {CUTS[fault]}")
+    expect(page.locator("#error")).to_be_hidden()
     expect(page.locator("#message")).to_have_value("Tell me.")
     assert sent(page, "Again.")["messages"] == [{"role": "user", "content": "Again."}]
+
+
+DELTA = {"type": "text-delta", "id": "1", "delta": "Well"}
+
+
+def stream(*events: dict[str, Any]) -> str:
+    return "".join(f"data: {json.dumps(event, ensure_ascii=False)}\n\n" for event in events)
+
+
+def end(reason: str) -> dict[str, Any]:
+    return {"type": "finish", "messageMetadata": {"finishReason": reason}}
+
+
+def told(page: Page, *events: dict[str, Any], **headers: str) -> None:
+    """Ask, and have these events for an answer."""
+    streamed = {"content_type": "text/event-stream", "headers": headers, "body": stream(*events)}
+    page.route(CHAT, lambda route: route.fulfill(status=200, **streamed), times=1)
+    ask(page, "Tell me.")
+
+
+def test_an_answer_without_any_end_counts_as_cut(page: Page) -> None:
+    told(page, DELTA)
+    assert answer(page, "cut") == "Well"
+    expect(page.locator(".note")).to_have_text(f"Cut off. {LOST}")
+
+
+def test_a_lost_connection_is_not_a_service_out_of_reach(page: Page) -> None:
+    page.evaluate("""(text) => {
+      const pull = (stream) => (text ? stream.enqueue(new TextEncoder().encode(text)) : stream.error(), (text = ""));
+      window.fetch = async () => new Response(new ReadableStream({ pull }));
+    }""", stream(DELTA))  # fmt: skip
+    ask(page, "Tell me.")
+    assert answer(page, "cut") == "Well"
+    expect(page.locator(".note")).to_have_text(f"Cut off. {LOST}")
+
+
+LENGTH = "The answer reached the limit of its length."
+FILTER = "A content filter stopped the answer."
+
+
+@pytest.mark.parametrize(("fault", "why"), [("length", LENGTH), ("filtered", FILTER)])
+def test_a_short_answer_is_kept_with_the_reason_beside_it(page: Page, fault: str, why: str) -> None:
+    ask(page, "Tell me.", f"gpt-4o@{fault}")
+    assert answer(page, "short") == ANSWER
+    expect(page.locator(".note")).to_have_text(f"Incomplete. {why}")
+    expect(page.locator("#error")).to_be_hidden()
+    expect(page.locator("#message")).to_have_value("")
+    assert sent(page, "Go on.")["messages"][1] == {"role": "assistant", "content": ANSWER}
+
+
+@pytest.mark.parametrize(("reason", "why"), [("MAX_TOKENS", LENGTH), ("content-filter", FILTER), ("eos", "")])
+def test_a_finish_reason_is_known_however_it_is_written(page: Page, reason: str, why: str) -> None:
+    told(page, DELTA, end(reason))
+    answer(page, "short" if why else "done")
+    expect(page.locator(".note")).to_have_text(f"Incomplete. {why}" if why else "")
+
+
+def test_the_page_knows_the_finish_reasons_that_plain_text_knows() -> None:
+    script = (ROOT / "app/static/stream.js").read_text()
+    for pattern in re.findall(r're\.compile\(r"(.+)"\)', (ROOT / "app/wire/text.py").read_text()):
+        assert f"/{pattern}/" in script
+
+
+@pytest.mark.parametrize(("reason", "sentence"), [("length", LENGTH), ("stop", "The model answered with nothing.")])
+def test_of_an_empty_answer_the_reason_is_said(page: Page, reason: str, sentence: str) -> None:
+    told(page, end(reason))
+    expect(page.get_by_role("alert")).to_contain_text(sentence)
+    expect(page.locator(".answer")).to_have_count(0)
+    expect(page.locator("#message")).to_have_value("Tell me.")
+
+
+WRONG = {"message": "OpenAI API Key is incorrect.", "code": "provider_auth"}
+FAILED = ({"type": "data-error", "data": WRONG}, {"type": "error", "errorText": WRONG["message"]})
+
+
+@pytest.mark.parametrize(("source", "offered"), [("environment", 0), ("profile", 1)])
+def test_what_only_the_operator_can_mend_offers_no_settings(page: Page, source: str, offered: int) -> None:
+    told(page, *FAILED, **{"X-Key-Source": source})
+    expect(page.get_by_role("alert")).to_have_text(WRONG["message"])
+    expect(page.get_by_role("button", name="Open settings")).to_have_count(offered)
+    refused = {"status": 401, "json": WRONG, "headers": {"X-Key-Source": source}}
+    page.route(CHAT, lambda route: route.fulfill(**refused), times=1)
+    page.reload()
+    ask(page, "Tell me.")
+    expect(page.get_by_role("alert")).to_have_text(WRONG["message"])
+    expect(page.get_by_role("button", name="Open settings")).to_have_count(offered)
+
+
+@pytest.mark.parametrize(("policy", "offered"), [("environment-only", 0), ("environment-first", 1)])
+def test_a_key_that_only_the_operator_can_set_offers_no_settings(
+    browser: Browser, processes: Processes, addresses: Mapping[str, str], policy: str, offered: int
+) -> None:
+    with opened(browser, processes.service({**addresses, "KEY_POLICY": policy})) as page:
+        ask(page, "Tell me.")
+        expect(page.get_by_role("alert")).to_contain_text("OpenAI API Key not found.")
+        expect(page.get_by_role("button", name="Open settings")).to_have_count(offered)
+
+
+def test_who_is_refused_for_a_proxy_is_told_what_to_set(page: Page) -> None:
+    page.set_extra_http_headers({"X-Forwarded-For": "203.0.113.7"})
+    ask(page, "Tell me.")
+    expect(page.get_by_role("alert")).to_contain_text("A proxy forwarded this request")
+    expect(page.get_by_role("button", name="Sign in")).to_be_visible()
 
 
 def test_a_refused_request_shows_the_providers_sentence_and_gives_the_text_back(page: Page) -> None:
@@ -185,14 +295,14 @@ def test_the_log_follows_the_answer_until_the_reader_scrolls_up(page: Page) -> N
 
 
 def test_a_character_that_arrives_in_two_reads_is_one_character(page: Page) -> None:
-    page.evaluate("""() => {
-      const bytes = new TextEncoder().encode("é 漢字 🚀");
+    page.evaluate("""(text) => {
+      const bytes = new TextEncoder().encode(text);
       const start = (stream) => {
         bytes.forEach((byte) => stream.enqueue(Uint8Array.of(byte)));
         stream.close();
       };
       window.fetch = async () => new Response(new ReadableStream({ start }));
-    }""")
+    }""", stream({**DELTA, "delta": "é 漢字 🚀"}, end("stop")))  # fmt: skip
     ask(page, "Hello?")
     assert answer(page, "done") == "é 漢字 🚀"
 
@@ -209,10 +319,13 @@ def test_on_a_small_phone_only_the_log_scrolls(page: Page) -> None:
 
 def test_markup_in_a_question_or_an_answer_is_shown_as_text(page: Page) -> None:
     markup = "<img src=x onerror=alert(1)><b>bold</b>"
-    page.route(CHAT, lambda route: route.fulfill(status=200, content_type="text/plain; charset=utf-8", body=markup))
+    failure = {"type": "data-error", "data": {"message": markup, "code": "provider_error"}}
+    told(page, {**DELTA, "delta": markup}, failure)
+    assert answer(page, "cut") == markup
+    expect(page.locator(".note")).to_have_text(f"Cut off. {markup}")
     ask(page, markup)
-    assert answer(page, "done") == markup
-    assert page.text_content(".question") == markup
+    assert answer(page, "done") == ANSWER
+    assert page.locator(".question").last.text_content() == markup
     expect(page.locator("article img, article b")).to_have_count(0)
 
 
@@ -258,6 +371,6 @@ def test_every_control_has_a_name_that_can_be_read_out(page: Page) -> None:
         *(("combobox", "Provider"), ("combobox", "Model"), ("spinbutton", "Temperature")),
         *(("textbox", "Message"), ("button", "Send"), ("log", "Conversation"), ("button", "Settings")),
     ):
-        expect(page.get_by_role(role, name=name, exact=True)).to_be_visible()  # type: ignore[arg-type]
+        expect(page.get_by_role(role, name=name, exact=True)).to_be_visible()
     expect(page.get_by_label("Attach image")).to_have_attribute("type", "file")
     expect(page.locator("#message")).to_be_focused()
