@@ -371,6 +371,6 @@ def test_every_control_has_a_name_that_can_be_read_out(page: Page) -> None:
         *(("combobox", "Provider"), ("combobox", "Model"), ("spinbutton", "Temperature")),
         *(("textbox", "Message"), ("button", "Send"), ("log", "Conversation"), ("button", "Settings")),
     ):
-        expect(page.get_by_role(role, name=name, exact=True)).to_be_visible()
+        expect(page.get_by_role(role, name=name, exact=True)).to_be_visible()  # type: ignore[arg-type]
     expect(page.get_by_label("Attach image")).to_have_attribute("type", "file")
     expect(page.locator("#message")).to_be_focused()
