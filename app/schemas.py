@@ -241,13 +241,13 @@ def _attachment(attachment: object) -> dict[str, Any]:
     """Read one attachment; where its type is left out, its data URL says it."""
     if not isinstance(attachment, dict):
         raise ValidationError("Not an object.")
-    return _picture(
-        attachment, "contentType", attachment.get("contentType") or str(attachment.get("url"))[len("data:") :]
-    )
+    url = attachment.get("url")
+    implied = url.removeprefix("data:") if isinstance(url, str) else None
+    return _picture(attachment, "contentType", attachment.get("contentType") or implied)
 
 
 def _picture(file: dict[str, Any], kind: str, media_type: object) -> dict[str, Any]:
     """Turn a file into a part; `kind` is the member that says its media type."""
-    if not str(media_type).startswith("image/"):
+    if not isinstance(media_type, str) or not media_type.startswith("image/"):
         raise ValidationError({kind: "Only images can be attached."})
     return {"type": "image_url", "image_url": _at("url", _image, file.get("url"))}

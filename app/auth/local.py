@@ -12,14 +12,11 @@ LOCAL_USER = "local"
 _FORWARDED = ("forwarded", "via", "x-forwarded", "x-real-ip", "x-client-ip", "x-cluster-", "cf-", "true-client-")
 
 
-_LOGIN = (
-    "a token (`flask --app wsgi token create --user NAME`), or an identity provider (AUTH_JWT_AUDIENCE, "
-    "AUTH_JWT_ISSUER, and AUTH_JWT_SECRET or AUTH_JWKS_URL)"
-)
-_BY_A_PROXY = f"A proxy forwarded this request, so it needs a login: {_LOGIN}."
-_OF_ANOTHER_HOST = f"The request's Host is neither localhost nor 127.0.0.1, so it needs a login: {_LOGIN}."
-_OF_ANOTHER_ORIGIN = f"A page of another origin sent this request. Add its origin to CORS_ORIGINS, or set up {_LOGIN}."
-_OF_NO_ORIGIN = f"A page without an origin of its own sent this request, so it needs a login: {_LOGIN}."
+_LOGIN = "a login: `flask --app wsgi token create --user NAME`, or AUTH_JWT_SECRET or AUTH_JWKS_URL"
+_BY_A_PROXY = f"A proxy forwarded this request, so it needs {_LOGIN}."
+_OF_ANOTHER_HOST = f"The request's Host is neither localhost nor 127.0.0.1, so it needs {_LOGIN}."
+_OF_ANOTHER_ORIGIN = f"A page of another origin sent this: add that origin to CORS_ORIGINS, or set up {_LOGIN}."
+_OF_NO_ORIGIN = f"A page without an origin of its own sent this request, so it needs {_LOGIN}."
 
 
 def identify(request: Request, origins: tuple[str, ...]) -> str:

@@ -14,6 +14,7 @@ LIMIT = 4096
 
 _PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,"}}
 _FILE = {"type": "file", "mediaType": "image/png", "url": "https://a"}
+_ATTACHED = {"experimental_attachments": [{"name": "a", "contentType": "image/png", "url": "https://a"}]}
 WHOLE: dict[str, Any] = {
     "chatSettings": {"model": "demo", "temperature": 1, "maxTokens": 5, "prompt": "p"},
     "messages": [
@@ -21,6 +22,7 @@ WHOLE: dict[str, Any] = {
         {"role": "user", "content": [{"type": "text", "text": "a"}, _PICTURE]},
         {"role": "assistant", "content": ""},
         {"role": "user", "parts": [{"type": "text", "text": "a"}, _FILE]},
+        {"role": "user", "content": None, "parts": [{"type": "text", "text": "a"}], **_ATTACHED},
     ],
 }
 
