@@ -9,6 +9,7 @@ import re
 from base64 import urlsafe_b64decode
 from hashlib import sha256
 from itertools import islice
+from math import isfinite
 from threading import Lock
 from time import monotonic, time
 from typing import Any
@@ -126,17 +127,25 @@ class _StrictJWT(jwt.PyJWT):
 
     def _decode_payload(self, decoded: dict[str, Any]) -> dict[str, Any]:
         claims = _json(decoded["payload"])
-        if any(type(claims[name]) not in (int, float) for name in _TIMES if name in claims):
+        if any(type(claims[name]) is not float for name in _TIMES if name in claims):
             raise jwt.DecodeError("a time that is no number")
         return claims
 
 
 def _json(data: bytes) -> dict[str, Any]:
     """Read a JSON object in which no name stands twice. Raises `ValueError`, or `RecursionError`."""
-    found = json.loads(data.decode(), object_pairs_hook=_unique, parse_constant=int)  # which takes no NaN, no Infinity
+    found = _DECODER.decode(data.decode())
     if not isinstance(found, dict):
         raise ValueError("no object")  # noqa: TRY004 - what came is wrong, not what was called
     return found
+
+
+def _number(text: str) -> float:
+    """Read a number, all of which are doubles (RFC 8259, section 6): nobody can reckon with NaN, or with 10^400."""
+    number = float(text)
+    if not isfinite(number):
+        raise ValueError("a number that no double holds")
+    return number
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -144,3 +153,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         raise ValueError("a name stands twice")
     return found
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_int=_number, parse_float=_number, parse_constant=_number)

@@ -386,6 +386,8 @@ def named_twice(name: str, first: object) -> bytes:
         named_twice("sub", "mallory"),
         named_twice("exp", 1),
         named_twice("s\\u0075b", "mallory"),
+        *(json.dumps(claims(**{name: 10**400})).encode() for name in ("exp", "nbf", "iat", "amr")),
+        *(json.dumps(claims(**{name: -(10**400)})).encode() for name in ("exp", "nbf", "iat", "amr")),
         json.dumps(claims()).replace('"iat"', '"a": NaN, "iat"').encode(),
         json.dumps(claims()).replace('"iat"', '"a": -Infinity, "iat"').encode(),
         json.dumps(claims(exp=...))[:-1].encode() + b', "exp": 1e999}',

@@ -104,6 +104,7 @@ FORGED = {
     "an end that is true": token(exp=True),
     "an end that is null": token(exp=None),
     "an end beyond all": token(exp=float("inf")),
+    "an end of four hundred digits": token(exp=10**400),
     "not yet": token(nbf=int(time.time()) + 3600),
     "made tomorrow": token(iat=int(time.time()) + 86400),
     "another issuer": token(iss="https://evil.example"),
