@@ -55,7 +55,8 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
 
 
 def _service(settings: Settings, identify: Identify | None) -> Service:
-    store = Store(settings)
+    own = [(provider.key, setting) for provider in PROVIDERS.values() for setting in provider.own_settings]
+    store = Store(settings, {setting.name: key.name for key, setting in own if setting.is_endpoint})
     login = Login(settings, store, identify)
     return Service(settings, store, login, Limiter(settings), Upstream(settings), Streams(settings))
 

@@ -1,6 +1,6 @@
 """A user's own settings: what is set and from where, and the routes that set, remove and try them."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
@@ -9,7 +9,6 @@ from app import body
 from app.answer import Failure
 from app.question import Profile, Provider, Setting, check_value, require_key
 from app.service import Service
-from app.values import ENDPOINT
 
 MIN_SHOWN_CHARACTERS = 12
 """How long a key must be for its last four characters to tell it apart without giving it away."""
@@ -33,17 +32,15 @@ def blueprint(service: Service, providers: Iterable[Provider]) -> Blueprint:
         provider, setting = _find(name)
         value = body.read_json(request, service.settings).get("value")
         value = check_value(setting, value, service.settings.endpoint_allowlist)
-        bound = _bound(provider, setting, _profile(service, user), value)
-        service.store.profiles.set(user, name, value, without=bound)
-        return _changed(provider, setting, _profile(service, user), bound)
+        removed = service.store.profiles.set(user, name, value)
+        return _changed(provider, setting, _profile(service, user), removed)
 
     @routes.delete("/api/profile/settings/<name>")
     def delete(name: str) -> Response:
         user = _user(service)
         provider, setting = _find(name)
-        bound = _bound(provider, setting, _profile(service, user), None)
-        service.store.profiles.unset(user, name, *bound)
-        return _changed(provider, setting, _profile(service, user), bound)
+        removed = service.store.profiles.unset(user, name) - {name}
+        return _changed(provider, setting, _profile(service, user), removed)
 
     @routes.post("/api/profile/settings/<name>/check")
     def check(name: str) -> Response:
@@ -82,16 +79,6 @@ def _own_profile(service: Service, user: str, provider: Provider) -> Profile:
     return Profile(user, service.store.profiles.settings(user), environment, "profile-first")
 
 
-def _bound(provider: Provider, setting: Setting, profile: Profile, value: str | None) -> tuple[str, ...]:
-    """Return what is to go with a setting's old value: the key, which only its endpoint may be shown.
-
-    Who took over a session could otherwise have the key sent to a host of their own, and read it there.
-    """
-    if setting.form is not ENDPOINT or setting.name not in profile.own or _own(profile, setting.name) == value:
-        return ()
-    return (provider.key.name,) if provider.key.name in profile.own else ()
-
-
 def _state(provider: Provider, setting: Setting, profile: Profile) -> dict[str, Any]:
     """Tell of a setting where it comes from; of the user's own value, what is no secret, of a key its end."""
     name = setting.name
@@ -110,7 +97,7 @@ def _state(provider: Provider, setting: Setting, profile: Profile) -> dict[str, 
     }
 
 
-def _changed(provider: Provider, setting: Setting, profile: Profile, removed: tuple[str, ...]) -> Response:
+def _changed(provider: Provider, setting: Setting, profile: Profile, removed: Collection[str]) -> Response:
     """Tell a setting's new state, and whether the key is gone with the old one."""
     return _private(**_state(provider, setting, profile), **({"keyRemoved": True} if removed else {}))
 

@@ -43,6 +43,11 @@ class Setting:
         """Whether its value is shown to nobody."""
         return self.form is KEY
 
+    @property
+    def is_endpoint(self) -> bool:
+        """Whether its value says where the key is sent."""
+        return self.form is ENDPOINT
+
 
 @dataclass(frozen=True, slots=True)
 class Profile:
@@ -95,8 +100,9 @@ class Provider:
 
     @property
     def own_settings(self) -> tuple[Setting, ...]:
-        """The settings that users may have in their profiles."""
-        return tuple(setting for setting in (self.key, *self.settings) if not setting.operator_only)
+        """The settings that users may have in their profiles; an endpoint comes before its key, as it must be set."""
+        own = [setting for setting in (self.key, *self.settings) if not setting.operator_only]
+        return tuple(sorted(own, key=lambda setting: not setting.is_endpoint))
 
 
 def require_key(provider: Provider, profile: Profile) -> None:
@@ -112,6 +118,6 @@ def check_value(setting: Setting, value: object, allowed_endpoints: tuple[str, .
     kept = value.strip() if isinstance(value, str) else ""
     if not setting.form.fits(kept):
         raise Failure(400, "bad_body", f"{setting.name} {setting.form.sentence}.")
-    if setting.form is ENDPOINT:
+    if setting.is_endpoint:
         check_endpoint(kept, allowed_endpoints)
     return kept

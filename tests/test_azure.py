@@ -100,8 +100,8 @@ def test_a_profile_s_public_endpoint_is_reached_at_its_address_over_the_proxy(
         proxy.play(forwarding(provider.port))
         trusted = {"SSL_CERT_FILE": str(tmp_path / "authority.pem")}
         own = processes.fresh_service({**ours, **trusted, "HTTPS_PROXY": f"http://127.0.0.1:{proxy.port}"})
-        own.profile_set("azure_openai_api_key", "azure-own-key")
         own.profile_set("azure_openai_endpoint", f"https://{ADDRESS}/")
+        own.profile_set("azure_openai_api_key", "azure-own-key")
         assert chat(own, "azure", "gpt-3.5-turbo").body == b"Hi"
         assert proxy.requests()[0].startswith(f"CONNECT {ADDRESS}:443 HTTP/1.1\r\n".encode())
         assert b"\r\napi-key: azure-own-key\r\n" in provider.requests()[0]

@@ -104,6 +104,17 @@ def test_an_unknown_setting_is_refused_with_those_that_are_known(run: Run) -> No
     assert "'groq_api_key'" in done.stderr
 
 
+def test_a_key_that_goes_with_its_endpoint_is_told(run: Run) -> None:
+    gone = "azure_openai_api_key is removed with it: a key is sent to no endpoint but the one it was set for.\n"
+    run("profile", "set", "azure_openai_api_key", said=KEY)
+    said = "https://one.openai.azure.com"
+    assert run("profile", "set", "azure_openai_endpoint", said=said).stdout == f"azure_openai_endpoint is set.\n{gone}"
+    assert "azure_openai_api_key         -" in run("profile", "show").stdout
+    run("profile", "set", "azure_openai_api_key", said=KEY)
+    assert run("profile", "set", "azure_openai_endpoint", said=said).stdout == "azure_openai_endpoint is set.\n"
+    assert run("profile", "unset", "azure_openai_endpoint").stdout == f"azure_openai_endpoint is removed.\n{gone}"
+
+
 def test_a_profile_is_the_local_user_s_or_a_named_one_s(run: Run, tmp_path: Path) -> None:
     run("profile", "set", "groq_api_key", "--user", "ada", said=KEY)
     run("profile", "set", "mistral_api_key", said=KEY)
@@ -207,10 +218,10 @@ HERS = {
 }
 HIS = {"groq_api_key": "gsk_canary-of-bob", "azure_openai_35_turbo_id": "his deployment", "anthropic_api_key": "canary"}
 FIRST_TIME = [
-    "3 profiles were read: 3 settings are new here, 1 were here before.",
+    "3 profiles were read: 3 settings are new here, 1 gave way to what is here.",
     "3 settings were left out, because no provider could be asked with them.",
 ]
-SECOND_TIME = ["3 profiles were read: 0 settings are new here, 4 were here before.", FIRST_TIME[1]]
+SECOND_TIME = ["3 profiles were read: 0 settings are new here, 4 gave way to what is here.", FIRST_TIME[1]]
 
 
 def test_chatbot_ui_s_users_move_in_and_keep_what_they_have_changed_here(run: Run, tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def with_own(user: User, provider: str, key: str, simulator: Simulator) -> User:
         "azure": {"azure_openai_endpoint": elsewhere(simulator)},
         "openai": {"openai_organization_id": "org-own"},
     }
-    return user.has(**{PROVIDERS[provider].key.name: key}, **more.get(provider, {}))
+    return user.has(**more.get(provider, {}), **{PROVIDERS[provider].key.name: key})
 
 
 def sent(simulator: Simulator, text: str) -> dict[str, str]:

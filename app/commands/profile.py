@@ -1,7 +1,7 @@
 """Profiles, as the operator sets them up."""
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 import click
 
@@ -29,8 +29,9 @@ def group(service: Service, providers: Iterable[Provider]) -> click.Command:
     def set_(name: str, user: str) -> None:
         """Set a setting; its value is asked for, or read from standard input, and never shown."""
         value = click.prompt(name, hide_input=True) if sys.stdin.isatty() else sys.stdin.read()
-        profiles.set(user, name, check_value(own[name], value, service.settings.endpoint_allowlist))
+        removed = profiles.set(user, name, check_value(own[name], value, service.settings.endpoint_allowlist))
         click.echo(f"{name} is set.")
+        _tell(removed)
         if name in environment and service.settings.key_policy != "profile-first":
             click.echo(f"{own[name].variable} is set in the environment too, and wins.")
 
@@ -39,7 +40,9 @@ def group(service: Service, providers: Iterable[Provider]) -> click.Command:
     @_user
     def unset(name: str, user: str) -> None:
         """Remove a setting."""
-        click.echo(f"{name} {'is removed' if profiles.unset(user, name) else 'was not set'}.")
+        removed = profiles.unset(user, name)
+        click.echo(f"{name} {'is removed' if removed else 'was not set'}.")
+        _tell(removed - {name})
 
     @commands.command("show")
     @_user
@@ -58,6 +61,12 @@ def group(service: Service, providers: Iterable[Provider]) -> click.Command:
         _import(service, own, url)
 
     return commands
+
+
+def _tell(removed: Collection[str]) -> None:
+    """Tell which key is gone with its endpoint."""
+    for name in removed:
+        click.echo(f"{name} is removed with it: a key is sent to no endpoint but the one it was set for.")
 
 
 def _places(service: Service, own: Mapping[str, Setting], user: str) -> dict[str, list[str]]:
@@ -85,7 +94,7 @@ def _import(service: Service, own: Mapping[str, Setting], url: str) -> None:
             unusable += len(values) - len(usable)
     except chatbot_ui.SourceError as error:
         raise click.ClickException(str(error)) from error
-    click.echo(f"{users} profiles were read: {added} settings are new here, {kept} were here before.")
+    click.echo(f"{users} profiles were read: {added} settings are new here, {kept} gave way to what is here.")
     if unusable:
         click.echo(f"{unusable} settings were left out, because no provider could be asked with them.")
 

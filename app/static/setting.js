@@ -24,7 +24,7 @@ const UNUSED = {
   "environment-only": "only the service's own is used",
 };
 const WRONG_VALUES = ["bad_body", "blocked_endpoint"]; // what the field is to blame for
-const KEY_REMOVED = "The API key is removed, too, because it was for the endpoint before: please enter it again.";
+const KEY_REMOVED = "The API key is removed, too: it is sent to no endpoint but the one it was entered for. Please enter it again.";
 const EMPTY = { message: "There is nothing here to save yet.", code: "bad_body" };
 const UNSAVED = { message: "Please save the new key first: only a key that is kept can be checked." };
 

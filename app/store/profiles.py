@@ -1,11 +1,11 @@
 """Profiles: what each user has set, encrypted."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, func, select, tuple_, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.answer import Failure
@@ -67,11 +67,17 @@ class Settings(Mapping[str, str]):
 
 
 class Profiles:
-    """All users' profiles. Raises `Failure` 503 where the database cannot be used."""
+    """All users' profiles. Raises `Failure` 503 where the database cannot be used.
 
-    def __init__(self, database: Database) -> None:
-        """Take the database; its vault encrypts what it keeps."""
+    A key is sent to no endpoint but the one it was set for: setting or removing an endpoint removes the key that is
+    there, unless the endpoint stays the same. Otherwise whoever took over a session could have the key sent to a host
+    of their own. That is decided in the transaction that writes; those of one user take turns.
+    """
+
+    def __init__(self, database: Database, key_of: Mapping[str, str]) -> None:
+        """Take the database, whose vault encrypts what it keeps, and the names of the keys by their endpoints'."""
         self._database = database
+        self._key_of = key_of
         self._vault = database.vault
         self._remembered: Remembered[Settings | None] = Remembered(database)
 
@@ -86,26 +92,28 @@ class Profiles:
             self._database.run(partial(_make, user=user))
             self._remembered.forget(user)
 
-    def set(self, user: str, name: str, value: str, without: Collection[str] = ()) -> None:
-        """Set one setting in a user's profile, which is made if there is none, and remove others with it."""
+    def set(self, user: str, name: str, value: str) -> frozenset[str]:
+        """Set one setting in a user's profile, which is made if there is none; return the names of those removed."""
         self._database.prepare()
-        sealed = self._vault.seal(user, name, value)
-        self._database.run(partial(_set, user=user, name=name, sealed=sealed, without=without))
+        removed = self._database.run(partial(self._set, user=user, name=name, value=value))
         self._remembered.forget(user)
+        return removed
 
     def add(self, user: str, settings: Mapping[str, str]) -> int:
-        """Add those settings that a user's profile does not have yet; return how many those were."""
+        """Add those settings that a user's profile does not have yet; return how many those were.
+
+        An endpoint and its key stay together: neither is added beside another one that is there.
+        """
         self._database.prepare()
-        sealed = {name: self._vault.seal(user, name, value) for name, value in settings.items()}
-        added = self._database.run(partial(_add, user=user, sealed=sealed))
+        added = self._database.run(partial(self._add, user=user, settings=settings))
         self._remembered.forget(user)
         return added
 
-    def unset(self, user: str, *names: str) -> bool:
-        """Remove settings; tell whether one was there."""
-        were_there = self._database.run(partial(_unset, user=user, names=names))
+    def unset(self, user: str, name: str) -> frozenset[str]:
+        """Remove a setting; return the names of those removed, none if it was not set."""
+        removed = self._database.run(partial(self._unset, user=user, name=name))
         self._remembered.forget(user)
-        return were_there
+        return removed
 
     def rotate(self) -> Rotated:
         """Encrypt with the vault's first key whatever is not.
@@ -136,6 +144,45 @@ class Profiles:
             yield from rows
             last = rows[-1][:2]
 
+    def _set(self, connection: Connection, user: str, name: str, value: str) -> frozenset[str]:
+        _make(connection, user)
+        _take_turn(connection, user)
+        is_same = name not in self._key_of or self._is_stored(connection, user, name, value)
+        removed = frozenset[str]() if is_same else _remove(connection, user, self._key_of[name])
+        row = _UPSERTS[connection.dialect.name](tables.settings).values(self._row(user, name, value))
+        changed = {"value": row.excluded.value, "updated_at": func.now()}
+        connection.execute(row.on_conflict_do_update(index_elements=["user_id", "name"], set_=changed))
+        return removed
+
+    def _add(self, connection: Connection, user: str, settings: Mapping[str, str]) -> int:
+        _make(connection, user)
+        _take_turn(connection, user)
+        here = _settings(connection, user) or {}
+        new = {name: value for name, value in settings.items() if name not in here}
+        for endpoint, key in self._key_of.items():
+            is_free = not here.keys() & {endpoint, key}
+            if not is_free and not self._is_stored(connection, user, endpoint, settings.get(endpoint)):
+                new = {name: value for name, value in new.items() if name not in (endpoint, key)}
+        for name, value in new.items():
+            connection.execute(insert(tables.settings).values(self._row(user, name, value)))
+        return len(new)
+
+    def _unset(self, connection: Connection, user: str, name: str) -> frozenset[str]:
+        _take_turn(connection, user)
+        removed = _remove(connection, user, name)
+        return removed | _remove(connection, user, self._key_of[name]) if removed & self._key_of.keys() else removed
+
+    def _is_stored(self, connection: Connection, user: str, name: str, value: str | None) -> bool:
+        """Tell whether this is a setting's value, None if it has none; one that cannot be decrypted is another."""
+        row = (_SETTINGS.user_id == user) & (_SETTINGS.name == name)
+        sealed = connection.execute(select(_SETTINGS.value).where(row)).scalar()
+        if sealed is None or value is None:
+            return sealed is value
+        return self._vault.fits(user, name, sealed) and self._vault.open(user, name, sealed) == value
+
+    def _row(self, user: str, name: str, value: str) -> dict[str, str]:
+        return {"user_id": user, "name": name, "value": self._vault.seal(user, name, value)}
+
     def _read(self, user: str) -> Settings | None:
         rows = self._database.run(partial(_settings, user=user))
         return None if rows is None else Settings(rows, partial(self._vault.open, user))
@@ -153,25 +200,15 @@ def _make(connection: Connection, user: str) -> None:
     connection.execute(row.on_conflict_do_nothing())
 
 
-def _set(connection: Connection, user: str, name: str, sealed: str, without: Collection[str]) -> None:
-    _make(connection, user)
-    _unset(connection, user, without)
-    row = _UPSERTS[connection.dialect.name](tables.settings).values(user_id=user, name=name, value=sealed)
-    changed = {"value": sealed, "updated_at": func.now()}
-    connection.execute(row.on_conflict_do_update(index_elements=["user_id", "name"], set_=changed))
+def _take_turn(connection: Connection, user: str) -> None:
+    """Have whoever else writes to a profile wait until this transaction ends; SQLite has one writer at a time."""
+    row = select(tables.profiles.c.user_id).where(tables.profiles.c.user_id == user)
+    connection.execute(row.with_for_update(key_share=True))  # not whoever makes a token for the user
 
 
-def _add(connection: Connection, user: str, sealed: Mapping[str, str]) -> int:
-    _make(connection, user)
-    insert = _UPSERTS[connection.dialect.name](tables.settings)
-    rows = [insert.values(user_id=user, name=name, value=value) for name, value in sealed.items()]
-    added = [row.on_conflict_do_nothing().returning(_SETTINGS.name) for row in rows]
-    return sum(len(connection.execute(row).all()) for row in added)
-
-
-def _unset(connection: Connection, user: str, names: Collection[str]) -> bool:
-    rows = (_SETTINGS.user_id == user) & _SETTINGS.name.in_(names)
-    return bool(connection.execute(delete(tables.settings).where(rows)).rowcount)
+def _remove(connection: Connection, user: str, name: str) -> frozenset[str]:
+    row = (_SETTINGS.user_id == user) & (_SETTINGS.name == name)
+    return frozenset(connection.execute(delete(tables.settings).where(row).returning(_SETTINGS.name)).scalars())
 
 
 def _page(connection: Connection, after: tuple[str, str]) -> list[tuple[str, str, str]]:

@@ -94,9 +94,9 @@ class House:
 
     def move_in(self, secrets: Mapping[str, Canary]) -> None:
         """Give the owner's profile its secrets."""
+        assert self.put("azure_openai_endpoint", self.mirror.origin).status == 200
         for name, secret in secrets.items():
             assert self.put(name, secret.value).status == 200
-        assert self.put("azure_openai_endpoint", self.mirror.origin).status == 200
         self.canaries.update(secrets)
 
     def add(self, name: str, prefix: str = "") -> str:

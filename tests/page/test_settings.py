@@ -134,8 +134,8 @@ def test_a_value_that_is_refused_stays_in_its_field_with_the_sentence_beside_it(
 def test_azure_is_asked_with_all_that_was_set_for_it(tab: Page, simulator: Simulator) -> None:
     panel = open_panel(tab, "azure")
     deployments = json.dumps({"gpt-4o": "my-deployment"})
-    saved(panel, "Azure OpenAI API key", KEY)
     saved(panel, "Azure OpenAI Endpoint", f"{simulator.url}/azure")
+    saved(panel, "Azure OpenAI API key", KEY)
     form = saved(panel, "Azure OpenAI Deployments of other models (JSON)", deployments)
     expect(form.locator(".source")).to_have_text("Yours.")
     panel.get_by_role("button", name="Check Azure OpenAI API key").click()
@@ -148,6 +148,15 @@ def test_azure_is_asked_with_all_that_was_set_for_it(tab: Page, simulator: Simul
     deployed = panel.get_by_label("Azure OpenAI Deployments of other models (JSON)", exact=True)
     expect(deployed).to_have_value(deployments)
     expect(panel.get_by_label("Azure OpenAI API key", exact=True)).to_have_value("")
+
+
+def test_that_a_key_is_gone_with_its_endpoint_is_said(tab: Page) -> None:
+    panel = open_panel(tab, "azure")
+    expect(panel.locator("details[open] input").first).to_have_accessible_name("Azure OpenAI Endpoint")
+    form = saved(panel, "Azure OpenAI API key", KEY)
+    said = save(panel, "Azure OpenAI Endpoint", "https://mine.openai.azure.com").get_by_role("status")
+    expect(said).to_have_text(re.compile("^Saved. The API key is removed, too: .* Please enter it again.$"))
+    expect(form.locator(".source")).to_have_text("Not set.")
 
 
 def test_what_the_service_has_set_is_told_and_that_it_comes_first(page: Page, service: Service) -> None:

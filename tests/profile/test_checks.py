@@ -18,8 +18,8 @@ KEYS = {provider.key.name: provider for provider in PROVIDERS.values()}
 
 def with_key(user: User, provider: str, key: str, simulator: Simulator) -> User:
     """Give somebody a key, and Azure's endpoint."""
-    own = {PROVIDERS[provider].key.name: key}
-    return user.has(**own, **({"azure_openai_endpoint": f"{simulator.url}/azure"} if provider == "azure" else {}))
+    endpoint = {"azure_openai_endpoint": f"{simulator.url}/azure"} if provider == "azure" else {}
+    return user.has(**endpoint, **{PROVIDERS[provider].key.name: key})
 
 
 @pytest.mark.parametrize("name", PROVIDERS)
@@ -64,7 +64,7 @@ def test_azure_is_tried_at_one_s_own_endpoint_only(user: User, simulator: Simula
     key = mark("key")
     user.has(azure_openai_api_key=key)
     assert told(user.check("azure_openai_api_key")) == (400, "missing_key", "Azure resources not found")
-    user.has(azure_openai_endpoint=NOBODY_LISTENS)
+    user.has(azure_openai_endpoint=NOBODY_LISTENS, azure_openai_api_key=key)
     assert told(user.check("azure_openai_api_key")) == (500, "up_connect", "The provider could not be reached.")
     assert seen(simulator, key) == []
     user.has(azure_openai_endpoint=f"{simulator.url}/azure", azure_openai_api_version="2024-10-21")

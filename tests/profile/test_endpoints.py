@@ -51,7 +51,7 @@ def test_an_endpoint_that_is_no_longer_allowed_is_not_asked(
     """What is kept is looked at again, with the key that would go there."""
     before = processes.service(login_environment)
     key = mark("key")
-    user = somebody(before).has(azure_openai_api_key=key, azure_openai_endpoint=f"{simulator.url}/azure")
+    user = somebody(before).has(azure_openai_endpoint=f"{simulator.url}/azure", azure_openai_api_key=key)
     own = {name: value for name, value in login_environment.items() if name != "ENDPOINT_ALLOWLIST"}
     database = f"sqlite:///{before.database}"
     after = processes.fresh_service({**own, "DATABASE_URL": database, "KEY_POLICY": "profile-first"})
@@ -70,7 +70,7 @@ ANOTHER = "https://another.openai.azure.com"
 def test_a_key_does_not_follow_to_another_endpoint(user: User, simulator: Simulator) -> None:
     """Who took over a session could have it sent to a host of their own, and read it there."""
     key = mark("key")
-    user.has(**{KEY: key, ENDPOINT: f"{simulator.url}/azure"}, **OTHERS, groq_api_key=mark("key"))
+    user.has(**{ENDPOINT: f"{simulator.url}/azure", KEY: key}, **OTHERS, groq_api_key=mark("key"))
     before = user.own()
     reply = user.put(ENDPOINT, ANOTHER)
     assert (reply.status, reply.json()["keyRemoved"]) == (200, True)
@@ -79,8 +79,18 @@ def test_a_key_does_not_follow_to_another_endpoint(user: User, simulator: Simula
     assert seen(simulator, key) == []
 
 
+def test_a_key_that_was_there_first_does_not_follow_to_the_first_endpoint(user: User, simulator: Simulator) -> None:
+    key = mark("key")
+    user.has(**{KEY: key}, **OTHERS)
+    reply = user.put(ENDPOINT, f"{simulator.url}/azure")
+    assert (reply.status, reply.json()["keyRemoved"]) == (200, True)
+    assert user.own() == {ENDPOINT: f"{simulator.url}/azure"} | OTHERS
+    assert told(user.check(ENDPOINT))[:2] == (400, "missing_key")
+    assert seen(simulator, key) == []
+
+
 def test_a_key_goes_when_its_endpoint_does(user: User) -> None:
-    user.has(**{KEY: mark("key"), ENDPOINT: ANOTHER}, **OTHERS)
+    user.has(**{ENDPOINT: ANOTHER, KEY: mark("key")}, **OTHERS)
     reply = user.delete(ENDPOINT)
     assert (reply.status, reply.json()["keyRemoved"]) == (200, True)
     assert user.own() == OTHERS
@@ -88,8 +98,8 @@ def test_a_key_goes_when_its_endpoint_does(user: User) -> None:
 
 
 def test_a_key_stays_when_its_endpoint_does(user: User) -> None:
-    user.has(**{KEY: mark("key")})
-    for value in (ANOTHER, ANOTHER, f" {ANOTHER}\n"):
+    user.has(**{ENDPOINT: ANOTHER, KEY: mark("key")})
+    for value in (ANOTHER, f" {ANOTHER}\n"):
         assert "keyRemoved" not in user.put(ENDPOINT, value).json()
     user.put(ENDPOINT, "http://refused.example")
     for name, value in OTHERS.items():

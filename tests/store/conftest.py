@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from app.store import Store, database, remembered, tokens
-from tests.store.stores import FIRST, Clock, OpenStore, settings
+from tests.store.stores import FIRST, KEY_OF, Clock, OpenStore, settings
 
 
 @contextmanager
@@ -17,7 +17,7 @@ def opener(url: str) -> Iterator[OpenStore]:
     with ExitStack() as stack:
 
         def open_one(*keys: str) -> Store:
-            store = Store(settings(url, *(keys or (FIRST,))))
+            store = Store(settings(url, *(keys or (FIRST,))), KEY_OF)
             stack.callback(store.database.close)
             return store
 

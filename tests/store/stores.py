@@ -9,12 +9,12 @@ from pathlib import Path
 from time import sleep
 from typing import Any, TypeVar
 
-from sqlalchemy import Engine, NullPool, create_engine, make_url, text
+from sqlalchemy import Engine, NullPool, create_engine, make_url, select, text
 
 from app import config
 from app.answer import Failure
 from app.config import Settings
-from app.store import Store
+from app.store import Store, tables
 from app.store.migrate import SCHEMA
 from tests.processes import environment_without
 from tests.servers import program
@@ -23,6 +23,8 @@ T = TypeVar("T")
 
 FIRST, SECOND, THIRD = (base64.urlsafe_b64encode(bytes([number] * 32)).decode() for number in (1, 2, 3))
 """Keys for the vault."""
+KEY, ENDPOINT = "azure_openai_api_key", "azure_openai_endpoint"
+KEY_OF = {ENDPOINT: KEY}
 BESIDE = "beside the store"
 """What the tests call themselves where they connect past the store."""
 OpenStore = Callable[..., Store]
@@ -55,6 +57,12 @@ def query(url: str, statement: str, **values: object) -> list[tuple[Any, ...]]:
     with engine(url).begin() as connection:
         found = connection.execute(text(statement), values)
         return [tuple(row) for row in found] if found.returns_rows else []
+
+
+def names(store: Store, user: str) -> set[str]:
+    """Return the names of a user's settings as they are, whatever is remembered of them."""
+    query = select(tables.settings.c.name).where(tables.settings.c.user_id == user)
+    return store.database.run(lambda connection: set(connection.execute(query).scalars()))
 
 
 def sealed(url: str) -> dict[tuple[str, str], str]:

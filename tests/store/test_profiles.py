@@ -35,16 +35,6 @@ def test_a_profile_keeps_its_settings_to_itself(store: Store) -> None:
     assert [store.profiles.settings(user) for user in ("ada", "bob")] == [{}, {"groq_api_key": "three"}]
 
 
-def test_settings_are_removed_together_and_what_replaces_others_removes_them(store: Store) -> None:
-    for user in ("ada", "bob"):
-        store.profiles.add(user, {name: name for name in NAMES})
-    store.profiles.set("ada", "groq_api_key", "new", without=NAMES[2:])
-    assert store.profiles.settings("ada") == {"groq_api_key": "new", "mistral_api_key": "mistral_api_key"}
-    assert store.profiles.unset("ada", "groq_api_key", "mistral_api_key", "openai_api_key")
-    assert not store.profiles.unset("ada", "groq_api_key", "mistral_api_key")
-    assert [store.profiles.settings(user) for user in ("ada", "bob")] == [{}, {name: name for name in NAMES}]
-
-
 def test_whatever_a_user_is_called_nobody_else_is_meant(store: Store, open_store: OpenStore) -> None:
     for user in USERS:
         store.profiles.set(user, "groq_api_key", f"key of {user}\0")
