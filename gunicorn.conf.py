@@ -14,6 +14,7 @@ import os  # noqa: E402
 import resource  # noqa: E402
 import secrets  # noqa: E402
 import select  # noqa: E402
+import signal  # noqa: E402
 import sys  # noqa: E402
 from collections.abc import Callable, Iterator  # noqa: E402
 from contextlib import AbstractContextManager, contextmanager, suppress  # noqa: E402
@@ -47,6 +48,19 @@ def _raise_descriptor_limit() -> None:
 
 _raise_descriptor_limit()
 
+
+def _end_before_the_start() -> None:
+    """End well if told to while the application is loaded: there is no port yet, and so nobody to say goodbye to."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):  # else gunicorn's, from then on
+            signal.signal(number, lambda *_: os._exit(0))
+
+
+_end_before_the_start()
+preload_app = "--reload" not in [*sys.argv, *os.environ.get("GUNICORN_CMD_ARGS", "").split()]
+"""The port is opened when the application is loaded and the database migrated, once, in the master: a platform sends
+requests as soon as it is open. Workers are forked from there; new code needs a new master, by a restart or SIGUSR2."""
+
 HEADER_SECONDS = _number("HEADER_TIMEOUT_SECONDS", 10)
 MAX_UNREAD_BYTES = 256 * 1024
 UNREAD_SECONDS = 2
@@ -75,6 +89,18 @@ _idle: set[Callable[[], None]] = set()
 
 class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
     """gunicorn's gevent worker, whose deadline for headers is not the one for idle connections."""
+
+    def handle_exit(self, *_: Any) -> None:  # noqa: ANN401
+        """Stop; begun in the loop, which a worker that is still booting has yet to start."""
+        gevent.spawn(self._stop)
+
+    def _stop(self) -> None:
+        """Stop when those are taken who wait at the port, but do not wait long: others may always come."""
+        for _ in range(100):
+            gevent.sleep(0.01)
+            if not any(map(_is_readable, self.sockets)):
+                break
+        self.alive = False
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:  # noqa: ANN401
         """Serve one connection."""
@@ -149,6 +175,14 @@ def _wait(sock: Any, seconds: float, *, has_begun: bool) -> Iterator[None]:  # n
             for watcher in (first_byte, deadline):
                 watcher.stop()
                 watcher.close()
+
+
+def post_fork(server: Any, worker: Any) -> None:  # noqa: ANN401
+    """Take SIGTERM from the fork on, and what came in the moment since: gunicorn would lose it, and kill at the end."""
+    signal.signal(signal.SIGTERM, worker.handle_exit)
+    while not server.SIG_QUEUE.empty():
+        if server.SIG_QUEUE.get() == signal.SIGTERM:
+            worker.handle_exit()
 
 
 def post_worker_init(worker: Any) -> None:  # noqa: ANN401

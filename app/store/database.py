@@ -90,8 +90,11 @@ class Database:
             self.migrate()
 
     def close(self) -> None:
-        """Close the connections, before a server forks: one must not be used on both sides of that."""
+        """Close the connections, and end the threads, before a server forks: neither is of use on its other side."""
         self._engine.dispose()
+        if self._pool is not None:
+            self._pool.kill()
+            self._pool = None
 
     def check(self) -> None:
         """Ask the database anything."""
