@@ -4,6 +4,7 @@ import click
 from flask.cli import AppGroup
 
 from app.answer import Failure
+from app.store.files import Inaccessible
 
 
 class Group(AppGroup):
@@ -14,4 +15,8 @@ class Group(AppGroup):
         try:
             return super().invoke(ctx)
         except Failure as failure:
-            raise click.ClickException(failure.message) from failure
+            cause = failure.__cause__
+            sentence = (
+                f"The database is closed to you: {cause}." if isinstance(cause, Inaccessible) else failure.message
+            )
+            raise click.ClickException(sentence) from failure

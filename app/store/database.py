@@ -1,9 +1,7 @@
 """The database: SQLite or Postgres, one transaction a call, and never in the way of running streams."""
 
-import os
 import socket
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -20,6 +18,7 @@ from sqlalchemy.pool import QueuePool
 
 from app.answer import Failure
 from app.config import SettingError
+from app.store.files import Inaccessible, make_private, require_access
 from app.store.migrate import SCHEMA, migrate
 from app.store.vault import Vault
 
@@ -133,13 +132,22 @@ class Database:
             )
         return Vault(keys, Path(f"{self._url.database}.key") if self.is_sqlite else None)
 
+    def _inaccessible(self) -> Inaccessible | None:
+        """Return what the files' permissions are to blame for, in words that name them."""
+        try:
+            if self.is_sqlite:
+                require_access(Path(self._url.database or ""))
+        except Inaccessible as error:
+            return error
+        return None
+
     def _transaction(self, work: Callable[[Connection], T]) -> T:
         with self._engine.begin() as connection:
             return work(connection)
 
     def _migrate(self) -> None:
         if self.is_sqlite:
-            _make_private(self._url)
+            make_private(Path(self._url.database or ""))
         migrate(self._engine, self.vault)
         self._migrated = True
 
@@ -167,6 +175,7 @@ class Database:
         if isinstance(error, Failure):
             raise error
         if error is not None:
+            error = self._inaccessible() or error
             self._left_alone_until = monotonic() + DOWN_SECONDS
             message = "The profiles cannot be read at the moment. Please try again in a few seconds."
             raise Failure(503, "db_unavailable", message, {"Retry-After": "5"}) from error
@@ -247,13 +256,3 @@ def _resolved(options: dict[str, Any]) -> dict[str, Any]:
     found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     addresses = [str(where[0]) for *_, where in found]
     return {"host": ",".join([host] * len(addresses)), "hostaddr": ",".join(addresses)}
-
-
-def _make_private(url: URL) -> None:
-    """Make the database's file before SQLite does, and readable by its owner alone: keys are in it."""
-    path = Path(url.database or "")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
-    with suppress(PermissionError):  # one that was here before, and is not ours
-        os.fchmod(descriptor, 0o600)
-    os.close(descriptor)

@@ -9,10 +9,11 @@ from time import monotonic, sleep
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Engine, inspect, select, text
+from sqlalchemy import Connection, Engine, column, inspect, select, table, text
 from sqlalchemy.schema import CreateSchema
 
 from app.store import tables
+from app.store.files import open_lock
 from app.store.vault import Vault
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -29,6 +30,8 @@ def migrate(engine: Engine, vault: Vault) -> None:
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     with _turn(engine):  # before anything is connected: a new SQLite file's first connections are in each other's way
         vault.prepare(may_make_key=not _holds_settings(engine))
+        if _is_current(engine):  # which may be one that cannot be written to
+            return
         was_plain = _upgrade(engine, config, vault)
         if was_plain:  # What was replaced before lies in the file still.
             with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
@@ -54,18 +57,35 @@ def _upgrade(engine: Engine, config: Config, vault: Vault) -> bool:
 
 @contextmanager
 def _turn(engine: Engine) -> Iterator[None]:
-    """Hold a lock beside an SQLite database's file. It is released with the file, however the process ends."""
+    """Hold a lock beside an SQLite database's file. It is released with the file, however the process ends.
+
+    Without one, where the file is not ours, SQLite's own lock has to do: only who makes a database needs another.
+    """
     if engine.dialect.name != "sqlite" or not engine.url.database:
         yield
         return
-    with Path(f"{engine.url.database}.lock").open("w") as lock:
-        os.fchmod(lock.fileno(), 0o600)
+    lock = open_lock(Path(engine.url.database))
+    try:
         deadline = monotonic() + TURN_SECONDS
-        while not _is_locked(lock.fileno()):
+        while lock is not None and not _is_locked(lock):
             if monotonic() > deadline:
                 raise TimeoutError("another process is migrating it, and does not end")
             sleep(0.05)
         yield
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+def _is_current(engine: Engine) -> bool:
+    """Tell whether there is nothing to migrate."""
+    newest = max(path.name.partition("_")[0] for path in (MIGRATIONS / "versions").glob("0*.py"))
+    schema = SCHEMA if engine.dialect.name == "postgresql" else None
+    with engine.connect() as connection:
+        if not inspect(connection).has_table("alembic_version", schema):
+            return False
+        version = table("alembic_version", column("version_num"), schema=schema)
+        return connection.execute(select(version.c.version_num)).scalars().all() == [newest]
 
 
 def _is_locked(descriptor: int) -> bool:

@@ -1,5 +1,6 @@
 """The vault: settings encrypted at rest, so that a copy of the database is worth nothing without its keys."""
 
+import logging
 import os
 import re
 import secrets
@@ -11,6 +12,8 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from app.answer import Failure
 from app.config import SettingError
+
+log = logging.getLogger(__name__)
 
 
 class Vault:
@@ -24,6 +27,7 @@ class Vault:
         self._file = file
         self._given = [_fernet(key) for key in keys]
         self._opened: list[Fernet] = []
+        self._is_told = False
 
     def prepare(self, *, may_make_key: bool = True) -> None:
         """Read the key file, which may be made if no key was given either. Raises `OSError`, and `Failure` 503.
@@ -34,7 +38,17 @@ class Vault:
             return
         if may_make_key and self._file is not None and not self._given and not self._file.exists():
             _write_key(self._file)
-        self._opened = [*self._given, *_read_key(self._file)]
+        self._opened = [*self._given, *self._read_key()]
+
+    def _read_key(self) -> list[Fernet]:
+        """Read the file. One that is not ours to read leaves what it encrypted locked, and everything else as it is."""
+        try:
+            return _read_key(self._file)
+        except PermissionError:
+            if not self._is_told:
+                log.error("The vault's key cannot be read: user %d may not read %s.", os.geteuid(), self._file)  # noqa: TRY400
+            self._is_told = True
+            return []
 
     def seal(self, user: str, name: str, value: str) -> str:
         """Encrypt a setting's value for the one place where it belongs. Raises `Failure` 503."""

@@ -1,0 +1,68 @@
+"""SQLite files of another owner, as far as the tests have another: used as far as they are open, else told by name."""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from app.store import Store
+from tests.store import stranger
+from tests.store.stores import settings
+
+OTHER = 2001
+"""The id of a user who has nothing but these files."""
+IS_ROOT = os.geteuid() == 0
+
+
+@pytest.fixture
+def database() -> Iterator[Path]:
+    """A database in which somebody has a key, in a folder of a group."""
+    with TemporaryDirectory(prefix="sluice-") as name:
+        path = Path(name) / "shared" / "sluice.db"
+        path.parent.mkdir(0o775)
+        store = Store(settings(f"sqlite:///{path}"))
+        store.profiles.set("ada", "groq_api_key", "one")
+        store.tokens.create("ada")
+        store.database.close()
+        yield path
+
+
+def give(database: Path, folder: int, mode: int, **others: int) -> str:
+    """Give all of a database to the other user, with these modes; return its URL."""
+    for path in (database.parent, *database.parent.iterdir()):
+        suffix = path.name.rpartition(".")[2]
+        path.chmod(folder if path.is_dir() else others.get(suffix, mode))
+        if IS_ROOT:
+            os.chown(path, OTHER, os.getegid())
+    return f"sqlite:///{database}"
+
+
+def test_a_group_that_may_write_can_use_another_s_database(database: Path) -> None:
+    url = give(database, 0o775, 0o660)
+    for _ in range(2):
+        assert stranger.run(url) == (["None", "True", "one", "written"], "")
+        assert database.stat().st_mode & 0o777 == 0o660, "or the owner's next start would shut the group out"
+
+
+def test_a_lock_that_is_the_owner_s_alone_is_done_without(database: Path) -> None:
+    url = give(database, 0o775, 0o660, lock=0o600 if IS_ROOT else 0o660)
+    assert stranger.run(url) == (["None", "True", "one", "written"], "")
+
+
+def test_a_vault_s_key_that_may_not_be_read_locks_settings_only(database: Path) -> None:
+    url = give(database, 0o775, 0o660, key=0o600 if IS_ROOT else 0o000)
+    said, log = stranger.run(url)
+    assert said == ["None", "True", "vault_locked", "vault_locked"]
+    assert log == f"The vault's key cannot be read: user {os.geteuid()} may not read {database}.key.\n"
+
+
+@pytest.mark.parametrize(("folder", "mode"), [(0o775, 0o600), (0o755, 0o660)], ids=["file", "folder"])
+def test_what_is_closed_is_named_with_what_to_do(database: Path, folder: int, mode: int) -> None:
+    url = give(database, folder if IS_ROOT else folder & 0o555, mode if IS_ROOT else mode & 0o060)
+    said, _ = stranger.run(url)
+    what = rf"{re.escape(str(database))}|make files in {re.escape(str(database.parent))}"
+    assert re.search(rf"db_unavailable: user {os.geteuid()} may not .*({what}), which is user \d+'s ", said[-1])
+    assert said[-1].endswith("Run as that user, or in that group after chmod g+rw")
