@@ -8,7 +8,6 @@ from time import monotonic
 from typing import Any, TypeVar
 
 import gevent
-from alembic.util import CommandError
 from gevent.monkey import is_module_patched
 from gevent.threadpool import ThreadPool
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
@@ -187,7 +186,7 @@ def _outcome(work: Callable[[], Any]) -> tuple[Any, Exception | None]:
     """Return a result or an error. One raised in gevent's thread pool would be printed there."""
     try:
         return work(), None
-    except (SQLAlchemyError, CommandError, OSError, Failure) as error:
+    except (SQLAlchemyError, OSError, Failure) as error:
         return None, error
 
 

@@ -1,14 +1,13 @@
-"""Alembic, run by the service itself: no configuration file, no second place that knows the database's URL."""
+"""When a database is migrated, and by whom: once, by one of the processes that start with it."""
 
 import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from time import monotonic, sleep
 
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import Connection, Engine, column, inspect, select, table, text
 from sqlalchemy.schema import CreateSchema
 
@@ -26,13 +25,11 @@ _LOCK = 0x736C75696365  # "sluice": Postgres names its advisory locks by numbers
 
 def migrate(engine: Engine, vault: Vault) -> None:
     """Open the vault and bring the database to the newest revision; processes that start at once take turns."""
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     with _turn(engine):  # before anything is connected: a new SQLite file's first connections are in each other's way
         vault.prepare(may_make_key=not _holds_settings(engine))
         if _is_current(engine):  # which may be one that cannot be written to
             return
-        was_plain = _upgrade(engine, config, vault)
+        was_plain = _upgrade(engine, vault)
         if was_plain:  # What was replaced before lies in the file still.
             with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
                 connection.exec_driver_sql("VACUUM")
@@ -41,17 +38,17 @@ def migrate(engine: Engine, vault: Vault) -> None:
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-def _upgrade(engine: Engine, config: Config, vault: Vault) -> bool:
+def _upgrade(engine: Engine, vault: Vault) -> bool:
     """Run the migrations; tell whether an SQLite database had settings in plain text."""
+    alembic = import_module("app.store.upgrade")  # before others wait for this process
     with engine.begin() as connection:
-        config.attributes.update(connection=connection, vault=vault)
-        if engine.dialect.name == "postgresql":
+        is_postgres = engine.dialect.name == "postgresql"
+        if is_postgres:
             _take_turn(connection)
-            config.attributes.update(version_table_schema=SCHEMA)
         else:  # Python's driver would begin no transaction for a table, and leave half a migration behind.
             connection.exec_driver_sql("BEGIN IMMEDIATE")
-        names = inspect(connection).get_table_names() if engine.dialect.name == "sqlite" else []
-        command.upgrade(config, "head")
+        names = [] if is_postgres else inspect(connection).get_table_names()
+        alembic.upgrade(connection, MIGRATIONS, vault, SCHEMA if is_postgres else None)
     return tables.settings.name in names and tables.tokens.name not in names
 
 
