@@ -6,6 +6,7 @@ import ssl
 from contextlib import suppress
 from functools import partial
 from time import monotonic
+from typing import Any
 
 import httptools
 
@@ -14,6 +15,8 @@ from app.upstream.asking import Wait, current, patiently
 
 _READ_BYTES = 64 * 1024
 _MAX_HEADER_BYTES = 100 * 1024
+MAX_HEADERS = 200
+"""How many headers a response may have, its trailers and the responses that announce it (1xx) included."""
 
 
 class Connection:
@@ -32,10 +35,11 @@ class Connection:
         self.opened = monotonic()
         self.heard = False
         self._sent = False
-        self._response: Response
+        self._response = Response()
 
     def send(self, request: bytes, seconds: float) -> None:
         """Send a whole request, and expect its response; `heard` tells whether a byte of that came."""
+        self._response.close()
         self._response = Response()
         self.heard = self._sent = False
         self._wait = current().wait
@@ -98,6 +102,7 @@ class Connection:
     def close(self) -> None:
         """Close the socket."""
         self._socket.close()
+        self._response.close()
 
     def _is_answered(self) -> bool:
         """Tell whether the provider answered, and closed, without reading the whole request."""
@@ -150,7 +155,8 @@ class Response:
         self._until_close = False
         self._failure: Failure | None = None
         self._empty_bytes = 0
-        self._parser = httptools.HttpResponseParser(self)
+        self._header_count = 0
+        self._parser: Any = httptools.HttpResponseParser(self)
 
     def feed(self, data: bytes) -> None:
         """Take what the socket gave; `b""` is its end. Raises `Failure` when that end cuts the response."""
@@ -162,8 +168,12 @@ class Response:
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._break(error)
         self._empty_bytes = 0 if self.body else self._empty_bytes + len(data)
-        if self._empty_bytes > _MAX_HEADER_BYTES:
+        if self._empty_bytes > _MAX_HEADER_BYTES or self._header_count > MAX_HEADERS:
             self._break(None)
+
+    def close(self) -> None:
+        """Let go of what refers back to the response, which would stay in memory until the garbage collector runs."""
+        self._parser = self._failure = None
 
     def raise_failure(self) -> None:
         """Raise the `Failure` that came behind the last bytes, if one did."""
@@ -199,13 +209,14 @@ class Response:
             self.keep_alive = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header."""
-        if not self.complete:
+        """Keep a header; of too many, the first ones."""
+        self._header_count += 1
+        if not self.complete and self._header_count <= MAX_HEADERS:
             self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """Know the status, and how the body will end. 1xx responses only announce another one."""
-        if self.complete:
+        if self.complete or self._header_count > MAX_HEADERS:
             return
         status = self._parser.get_status_code()
         if status < 200:  # noqa: PLR2004

@@ -1,15 +1,16 @@
 """One connection, against a provider that sends exactly these bytes."""
 
+import gc
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Event
 from time import monotonic
 
 import pytest
 
 from app.answer import Failure
-from app.upstream.connection import Connection
+from app.upstream.connection import MAX_HEADERS, Connection, Response
 
 from .server import EVENTS, LAST, Peer, Server, answering, chunked, holding, whole
 
@@ -125,6 +126,8 @@ HEADS = {
     ),
     "200 KiB of headers": (b"HTTP/1.1 200 OK\r\n" + b"X-Flood: %b\r\n" % (b"x" * 1000) * 200, "up_protocol"),
     "200 KiB of one header": (b"HTTP/1.1 200 OK\r\nX-Flood: " + b"x" * 200 * 1024, "up_protocol"),
+    "too many headers": (b"HTTP/1.1 200 OK\r\n" + b"a:\r\n" * (MAX_HEADERS + 1) + b"\r\n", "up_protocol"),
+    "too many announcements": (b"HTTP/1.1 103 Early Hints\r\na:\r\n\r\n" * (MAX_HEADERS + 1), "up_protocol"),
     "200 KiB of announcements": (b"HTTP/1.1 100 Continue\r\n\r\n" * 8000, "up_protocol"),
 }
 
@@ -268,6 +271,37 @@ def test_an_answer_that_comes_before_the_request_is_whole_is_read(server: Server
         found = connection.head(SOON)
         assert found is not None
         assert found.status == 413
+
+
+def test_as_many_headers_as_may_be_are_kept(server: Server) -> None:
+    server.play(answering(b"HTTP/1.1 204 No\r\n" + b"a:\r\n" * MAX_HEADERS + b"\r\n"))
+    with asked(server) as connection:
+        head = connection.head(SOON)
+        assert head is not None
+        assert len(head.headers) == MAX_HEADERS
+
+
+def test_too_many_trailers_cost_a_connection_its_reuse(server: Server) -> None:
+    server.play(holding(chunked(b"Hello") + b"0\r\n" + b"a:\r\n" * (MAX_HEADERS + 1) + b"\r\n"))
+    with asked(server) as connection:
+        assert connection.read(SOON) == b"Hello"
+        connection.settle(SOON)
+        assert not connection.finished()
+
+
+@pytest.mark.parametrize("sent", [whole(b"Hi"), b"HTTP/1.1 200 OK\r\noops\r\n\r\n"], ids=["good", "broken"])
+def test_nothing_of_a_response_waits_for_the_collector(server: Server, sent: bytes) -> None:
+    """The parser calls the response, and the response feeds the parser; the fixture holds the collector still."""
+    before = responses()
+    server.play(answering(sent))
+    with asked(server) as connection, suppress(Failure):
+        body(connection)
+    del connection
+    assert responses() == before
+
+
+def responses() -> int:
+    return sum(isinstance(found, Response) for found in gc.get_objects())
 
 
 # Reuse.
