@@ -18,6 +18,8 @@ from app.service import Service
 from app.store import Store
 from app.streaming import Streams
 from app.upstream import Upstream
+from app.upstream.names import Names
+from app.waiting import find, start_thread
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +60,8 @@ def _service(settings: Settings, identify: Identify | None) -> Service:
     own = [(provider.key, setting) for provider in PROVIDERS.values() for setting in provider.own_settings]
     store = Store(settings, {setting.name: key.name for key, setting in own if setting.is_endpoint})
     login = Login(settings, store, identify)
-    return Service(settings, store, login, Limiter(settings), Upstream(settings), Streams(settings))
+    upstream = Upstream(settings, Names(start_thread, find))
+    return Service(settings, store, login, Limiter(settings), upstream, Streams(settings))
 
 
 def _prepare(service: Service) -> None:

@@ -29,7 +29,8 @@ class Setting:
     """A setting of a provider: its name in a profile, its variable in the environment, what its values look like.
 
     A setting that only the operator may choose is read from the environment alone. One that goes with the key is taken
-    from where the key is, whatever is set elsewhere.
+    from where the key is, whatever is set elsewhere. `meant` is what a value stands for, where people paste more than
+    is wanted.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Setting:
     form: Form
     operator_only: bool = False
     with_key: bool = False
+    meant: Callable[[str], str] = str
 
     @property
     def is_secret(self) -> bool:
@@ -119,5 +121,5 @@ def check_value(setting: Setting, value: object, allowed_endpoints: tuple[str, .
     if not setting.form.fits(kept):
         raise Failure(400, "bad_body", f"{setting.name} {setting.form.sentence}.")
     if setting.is_endpoint:
-        check_endpoint(kept, allowed_endpoints)
+        check_endpoint(setting.meant(kept), allowed_endpoints)
     return kept

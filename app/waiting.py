@@ -1,11 +1,15 @@
 """How a chat waits in gevent's loop: for a socket, until a deadline, or until it is ended from outside."""
 
 import select
+import socket as sockets
+from collections.abc import Callable
 from socket import socket
 from time import monotonic
 from typing import Any
 
 import gevent
+import gevent.socket
+from gevent.monkey import get_original
 
 READ, WRITE = 1, 2
 """libev's flags for what a descriptor is ready for."""
@@ -13,6 +17,19 @@ READ, WRITE = 1, 2
 _NEVER = float("inf")
 _BEFORE_TIMERS = 1
 """A priority of libev's: what has come in time is not late, though the loop was."""
+
+
+def start_thread(do: Callable[[], None]) -> None:
+    """Do something in a thread of the system's, and not in a greenlet."""
+    get_original("_thread", "start_new_thread")(do, ())
+
+
+def find(host: str, port: int) -> list[Any]:
+    """Look a name up in such a thread. gevent's own function would wait for one of the ten that all names share."""
+    look_up = sockets.getaddrinfo
+    if look_up is gevent.socket.getaddrinfo:
+        look_up = get_original("socket", "getaddrinfo")
+    return look_up(host, port, type=sockets.SOCK_STREAM)
 
 
 class LoopWait:

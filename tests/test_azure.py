@@ -4,11 +4,18 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
+from time import process_time
 
 import pytest
 import trustme
 
+from app.answer import Failure
+from app.config import Settings
+from app.providers import PROVIDERS
+from app.question import Profile, check_value
+from app.upstream import Upstream
 from tests.client import chat
 from tests.processes import ROOT, Processes, Service, Simulator, environment_without
 from tests.upstream.server import Server, answering, forwarding, whole
@@ -105,3 +112,76 @@ def test_a_profile_s_public_endpoint_is_reached_at_its_address_over_the_proxy(
         assert chat(own, "azure", "gpt-3.5-turbo").body == b"Hi"
         assert proxy.requests()[0].startswith(f"CONNECT {ADDRESS}:443 HTTP/1.1\r\n".encode())
         assert b"\r\napi-key: azure-own-key\r\n" in provider.requests()[0]
+
+
+DATED, VERSION = "?api-version=2024-02-01", {"azure_openai_api_version": "2024-10-21"}
+PASTED = {
+    "": "/openai/v1/models",
+    "/": "/openai/v1/models",
+    "///": "/openai/v1/models",
+    "/openai": "/openai/v1/models",
+    "/openai/": "/openai/v1/models",
+    "//openai/v1//": "/openai/v1/models",
+    "/openai/v1": "/openai/v1/models",
+    "/openai/v1/chat/completions": "/openai/v1/models",
+    "/openai/responses?api-version=preview": "/openai/v1/models",
+    "/openai/deployments/x": "/openai/v1/models",
+    f"/openai/deployments/x/chat/completions{DATED}": f"/openai/models{DATED}",
+    f"/openai/deployments/openai/chat/completions{DATED}": f"/openai/models{DATED}",
+    DATED: f"/openai/models{DATED}",
+    "/api/projects/p": "/openai/v1/models",
+    "/api/projects/p/": "/openai/v1/models",
+    "/api/projects/p/openai/v1/": "/openai/v1/models",
+    "/gateway/": "/gateway/openai/v1/models",
+    "/openai/openai/v1": "/openai/openai/v1/models",
+    "/openai-proxy": "/openai-proxy/openai/v1/models",
+}
+
+
+@pytest.mark.parametrize(("pasted", "path"), PASTED.items(), ids=repr)
+def test_an_endpoint_is_taken_as_it_is_meant(pasted: str, path: str) -> None:
+    with Server() as server, closing(Upstream(Settings())) as upstream:
+        server.play(answering(whole(b"{}", b"HTTP/1.1 200 OK\r\n")))
+        settings = {"azure_openai_api_key": "key", "azure_openai_endpoint": server.url.removesuffix("/v1") + pasted}
+        PROVIDERS["azure"].check(Profile("ada", {}, settings), upstream)
+        assert server.requests()[0].startswith(f"GET {path} HTTP/1.1\r\n".encode())
+
+
+def test_a_version_that_is_set_wins_over_a_pasted_one() -> None:
+    with Server() as server, closing(Upstream(Settings())) as upstream:
+        server.play(answering(whole(b"{}", b"HTTP/1.1 200 OK\r\n")))
+        endpoint = server.url.removesuffix("/v1") + DATED
+        settings = {"azure_openai_api_key": "key", "azure_openai_endpoint": endpoint, **VERSION}
+        PROVIDERS["azure"].check(Profile("ada", {}, settings), upstream)
+        assert server.requests()[0].startswith(b"GET /openai/models?api-version=2024-10-21 HTTP/1.1\r\n")
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "is_taken"),
+    [
+        ("https://name.openai.azure.com/openai/v1/", True),
+        (f"https://name.openai.azure.com/openai/deployments/x/chat/completions{DATED}", True),
+        (f"https://127.0.0.1/openai/deployments/x{DATED}", False),
+        (f"https://ada@name.openai.azure.com{DATED}", False),
+        (f"http://name.openai.azure.com/openai/v1{DATED}", False),
+        ("https://name.openai.azure.com/openai/v1?api-key=secret", False),
+        (f"https://name.openai.azure.com/openai/v1{DATED}&api-key=secret", False),
+        (f"https://name.openai.azure.com/openai/v1#{DATED}", False),
+    ],
+)
+def test_a_pasted_endpoint_is_judged_like_any_other(endpoint: str, is_taken: bool) -> None:  # noqa: FBT001
+    (setting,) = [one for one in PROVIDERS["azure"].settings if one.name == "azure_openai_endpoint"]
+    if is_taken:
+        assert check_value(setting, endpoint, ()) == endpoint
+        return
+    with pytest.raises(Failure) as failure:
+        check_value(setting, endpoint, ())
+    assert failure.value.code == "blocked_endpoint"
+
+
+def test_no_endpoint_takes_long_to_read() -> None:
+    """The longest that can be set, of what could be tried in many ways."""
+    for endpoint in ("https://" + "/" * 490 + "!", "https://" + "/openai" * 70, "https://" + "/api/projects/" * 35):
+        started = process_time()
+        PROVIDERS["azure"].settings[0].meant(endpoint)
+        assert process_time() - started < 0.1

@@ -58,7 +58,7 @@ MAY_IMPORT = {
     "chat": {"body", "errors", "question", "record", "schemas", "service", "streaming", "upstream", "wire"},
     "__init__": {
         "answer", "auth", "chat", "commands", "config", "cors", "doctor", "errors", "health", "keys", "limiter", "page",
-        "profile", "providers", "record", "service", "store", "streaming", "upstream",
+        "profile", "providers", "record", "service", "store", "streaming", "upstream", "waiting",
     },
 }  # fmt: skip
 

@@ -1,6 +1,7 @@
 """Azure OpenAI (https://learn.microsoft.com/azure/ai-foundry/openai/api-version-lifecycle)."""
 
 import json
+import re
 from urllib.parse import quote
 
 from app import catalogue, values
@@ -9,9 +10,34 @@ from app.question import Chat, Profile, Provider, Setting
 from app.upstream import Upstream
 from app.upstream.account import Account
 
+_PATH = re.compile(
+    r"""
+    (?: /api/projects/[^/]+ )?
+    (?: /openai (?: /v1 | /deployments (?: /[^/]+ )? )? (?: / (?: chat/completions | responses | models ) )? )? /* \Z
+    """,
+    re.VERBOSE,
+)
+"""What an endpoint ends in where it is pasted as portal and sample code show it: the path of a project or operation."""
+_VERSION = re.compile(r"api-version=([A-Za-z0-9.-]{1,40})")
+
+
+def _read(endpoint: str) -> tuple[str, str]:
+    """Return the address of the resource itself, below which all paths are known, and the version if it has one."""
+    address, _, query = endpoint.partition("?")
+    version = _VERSION.fullmatch(query)
+    if query and not version:
+        return endpoint, ""
+    found = _PATH.search(address)
+    return address[: found.start() if found else None].rstrip("/"), version[1] if version else ""
+
+
+def _root(endpoint: str) -> str:
+    return _read(endpoint)[0]
+
+
 LABEL = "Azure OpenAI"
 KEY = Setting("azure_openai_api_key", "AZURE_OPENAI_API_KEY", values.KEY)
-ENDPOINT = Setting("azure_openai_endpoint", "AZURE_OPENAI_ENDPOINT", values.ENDPOINT, with_key=True)
+ENDPOINT = Setting("azure_openai_endpoint", "AZURE_OPENAI_ENDPOINT", values.ENDPOINT, with_key=True, meant=_root)
 API_VERSION = Setting("azure_openai_api_version", "AZURE_OPENAI_API_VERSION", values.VERSION, with_key=True)
 DEPLOYMENTS = Setting("azure_openai_deployments", "AZURE_OPENAI_DEPLOYMENTS", values.DEPLOYMENTS)
 DEPLOYMENT_OF = {
@@ -42,17 +68,21 @@ def _account(profile: Profile, path: str) -> Account:
     endpoint.
     """
     own = profile.source(KEY.name)
-    endpoint, version = own.get(ENDPOINT.name, "").rstrip("/"), own.get(API_VERSION.name, "")
+    endpoint = own.get(ENDPOINT.name, "")
     if not endpoint:
         raise Failure(400, "missing_key", "Azure resources not found")
+    root, pasted_version = _read(endpoint)
+    version = own.get(API_VERSION.name, pasted_version)
     dated = version[:1].isdigit()
     return Account(
         label=LABEL,
-        base_url=f"{endpoint}/openai{path}" if dated else f"{endpoint}/openai/v1",
+        base_url=f"{root}/openai{path}" if dated else f"{root}/openai/v1",
         key=own[KEY.name],
         headers={"api-key": own[KEY.name]},
         query={"api-version": version} if dated else {},
         chosen_by_user=profile.is_own(KEY.name),
+        has_operators_key=not profile.is_own(KEY.name),
+        user=profile.user,
     )
 
 

@@ -9,6 +9,7 @@ from app.upstream.account import Account
 LABEL = "Groq"
 KEY = Setting("groq_api_key", "GROQ_API_KEY", values.KEY)
 BASE_URL = Setting("groq_base_url", "GROQ_BASE_URL", values.ENDPOINT, operator_only=True)
+HOME = "https://api.groq.com/openai/v1"
 
 
 def ask(chat: Chat, profile: Profile, upstream: Upstream) -> Answer:
@@ -24,8 +25,11 @@ def check(profile: Profile, upstream: Upstream) -> None:
 def _account(profile: Profile) -> Account:
     return Account(
         label=LABEL,
-        base_url=profile.environment.get(BASE_URL.name, "https://api.groq.com/openai/v1"),
+        base_url=profile.environment.get(BASE_URL.name, HOME),
         key=profile.source(KEY.name)[KEY.name],
+        home=HOME,
+        has_operators_key=not profile.is_own(KEY.name),
+        user=profile.user,
     )
 
 

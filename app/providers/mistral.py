@@ -11,6 +11,7 @@ from app.upstream.account import Account
 LABEL = "Mistral"
 KEY = Setting("mistral_api_key", "MISTRAL_API_KEY", values.KEY)
 BASE_URL = Setting("mistral_base_url", "MISTRAL_BASE_URL", values.ENDPOINT, operator_only=True)
+HOME = "https://api.mistral.ai/v1"
 
 
 def ask(chat: Chat, profile: Profile, upstream: Upstream) -> Answer:
@@ -30,8 +31,11 @@ def check(profile: Profile, upstream: Upstream) -> None:
 def _account(profile: Profile) -> Account:
     return Account(
         label=LABEL,
-        base_url=profile.environment.get(BASE_URL.name, "https://api.mistral.ai/v1"),
+        base_url=profile.environment.get(BASE_URL.name, HOME),
         key=profile.source(KEY.name)[KEY.name],
+        home=HOME,
+        has_operators_key=not profile.is_own(KEY.name),
+        user=profile.user,
     )
 
 

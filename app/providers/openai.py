@@ -11,6 +11,7 @@ KEY = Setting("openai_api_key", "OPENAI_API_KEY", values.KEY)
 ORGANIZATION = Setting("openai_organization_id", "OPENAI_ORGANIZATION_ID", values.HEADER, with_key=True)
 BASE_URL = Setting("openai_base_url", "OPENAI_BASE_URL", values.ENDPOINT, operator_only=True)
 STREAM_OPTIONS = {"include_usage": True, "include_obfuscation": False}
+HOME = "https://api.openai.com/v1"
 
 
 def ask(chat: Chat, profile: Profile, upstream: Upstream) -> Answer:
@@ -30,8 +31,11 @@ def _account(profile: Profile) -> Account:
     organization = own.get(ORGANIZATION.name)
     return Account(
         label=LABEL,
-        base_url=profile.environment.get(BASE_URL.name, "https://api.openai.com/v1"),
+        base_url=profile.environment.get(BASE_URL.name, HOME),
         key=own[KEY.name],
+        home=HOME,
+        has_operators_key=not profile.is_own(KEY.name),
+        user=profile.user,
         headers={"OpenAI-Organization": organization} if organization else {},
     )
 

@@ -11,8 +11,10 @@ from app.config import Settings
 from app.upstream import asking
 from app.upstream.account import Account
 from app.upstream.completions import complete
+from app.upstream.corrections import Corrections
 from app.upstream.egress import check_endpoint, is_listed, parse
 from app.upstream.models import check_key
+from app.upstream.names import Names
 from app.upstream.transport import Transport
 
 MAX_CLIENTS = 500
@@ -25,21 +27,24 @@ class Upstream:
     its own, so that no question ever goes over one that was made without looking.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        """Take the timeouts; nothing is connected yet."""
+    def __init__(self, settings: Settings, names: Names | None = None) -> None:
+        """Take the timeouts, and where the names that users choose are looked up; nothing is connected yet."""
         self._settings = settings
         self._http = _http(Transport(settings))
-        self._guarded_http = _http(Transport(settings, public_only=True))
+        self._guarded_http = _http(Transport(settings, public_only=True, names=names or Names()))
+        self._corrections = Corrections()
         self._client = lru_cache(MAX_CLIENTS)(self._build_client)
 
     def complete(self, account: Account, parameters: dict[str, Any]) -> Answer:
         """Ask for a chat completion. Raises `Failure`."""
-        return complete(self._client_for(account), account, parameters, self._settings)
+        asking.current().user = account.user
+        return complete(self._client_for(account), account, parameters, self._settings, self._corrections)
 
     def check(self, account: Account) -> None:
         """Ask whether the provider takes the key, at no cost, within ten seconds. Raises `Failure` if it does not."""
         client = self._client_for(account)
         with asking.apart():
+            asking.current().user = account.user
             check_key(client, account)
 
     def close(self) -> None:
@@ -52,8 +57,7 @@ class Upstream:
         try:
             return self._client(account.base_url, tuple(account.query.items()), account.chosen_by_user)
         except ValueError as error:
-            message = f"{account.label}'s address cannot be used. Please fix it in your profile settings."
-            raise Failure(400, "bad_key", message) from error
+            raise Failure(400, "bad_key", account.wrong_address) from error
 
     def _build_client(self, base_url: str, query: tuple[tuple[str, str], ...], chosen_by_user: bool) -> openai.OpenAI:  # noqa: FBT001 - a cache's key
         """Make a client. Raises `ValueError` for what is no address, `Failure` for what a user may not choose."""

@@ -39,8 +39,12 @@ class Asking:
     """What is known of one chat's asking so far."""
 
     wait: Wait = wait_alone
+    user: str = ""
+    """Who asks."""
     attempts: int = 0
     """How often the provider was asked."""
+    allowed: int = MAX_ATTEMPTS
+    """How often it may be asked."""
     status: int | None = None
     """The provider's HTTP status."""
     events: int = 0

@@ -53,10 +53,11 @@ _decode = msgspec.json.Decoder(_Chunk).decode
 class ChunkReader:
     """Turns the data of events into pieces, and knows whether the provider has ended its answer."""
 
-    def __init__(self, label: str, key: str) -> None:
-        """Take the provider's label for sentences, and the key that its texts must not show."""
+    def __init__(self, label: str, key: str, wrong_key: str = "") -> None:
+        """Take the provider's label for sentences, the key that its texts must not show, a wrong one's sentence."""
         self._label = label
         self._key = key
+        self._wrong_key = wrong_key
         self._halves = {Text: "", Reasoning: ""}
         self.usage: dict[str, Any] | None = None
         self.seen = False
@@ -107,7 +108,8 @@ class ChunkReader:
 
     def _take(self, chunk: _Chunk, pieces: list[Text | Reasoning]) -> None:
         if chunk.error is not None or chunk.object == "error":
-            raise reported(self._label, self._key, chunk.error if chunk.error is not None else chunk.message)
+            error = chunk.error if chunk.error is not None else chunk.message
+            raise reported(self._label, self._key, error, self._wrong_key)
         if usage := chunk.usage or (chunk.x_groq and chunk.x_groq.usage):
             self.usage = _counts(usage) or self.usage
         for choice in (chunk.choices or ())[:1]:

@@ -1,6 +1,6 @@
 """A chat completion: asked for with the OpenAI SDK, read by us, and given up in time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from time import monotonic
 from typing import Any
@@ -12,6 +12,7 @@ from app.config import Settings
 from app.upstream import asking
 from app.upstream.account import Account
 from app.upstream.chunks import ChunkReader
+from app.upstream.corrections import Corrections
 from app.upstream.events import EventReader
 from app.upstream.refusal import refused
 from app.upstream.request import send
@@ -28,26 +29,35 @@ RETRY_SECONDS = 0.2
 """How long a failed connect is let rest before the second."""
 
 
-def complete(client: openai.OpenAI, account: Account, parameters: dict[str, Any], settings: Settings) -> Answer:
+def complete(
+    client: openai.OpenAI,
+    account: Account,
+    parameters: Mapping[str, Any],
+    settings: Settings,
+    corrections: Corrections,
+) -> Answer:
     """Ask for a streamed chat completion.
 
     Returns when the provider has accepted, or has not answered within `commit_seconds`. Asks once more where that can
-    do no harm: nothing was answered but that another time would be better. Raises `Failure`.
+    do no harm: nothing was answered but that another time, or less, would be better. Raises `Failure`.
     """
     started = monotonic()
     deadline = started + min(settings.commit_seconds, settings.first_event_timeout_seconds)
 
-    def ask() -> Body:
+    def ask(parameters: Mapping[str, Any]) -> Body:
         return send(client, account, "/chat/completions", deadline - monotonic(), {**parameters, "stream": True})
 
-    try:
-        body = ask()
-    except Failure as failure:
-        delay = _delay(failure)
-        if delay is None or asking.current().attempts >= asking.MAX_ATTEMPTS or monotonic() + delay >= deadline:
-            raise
-        _pause(delay)
-        body = ask()
+    def ask_twice(parameters: Mapping[str, Any]) -> Body:
+        try:
+            return ask(parameters)
+        except Failure as failure:
+            asked, delay = asking.current(), _delay(failure)
+            if delay is None or asked.attempts >= asked.allowed or monotonic() + delay >= deadline:
+                raise
+            _pause(delay)
+            return ask(parameters)
+
+    body = corrections.ask(account.base_url, parameters, ask_twice)
     return Answer(_Reads(body, account, settings, started).batches(), body.close)
 
 
@@ -70,12 +80,11 @@ class _Reads:
 
     def __init__(self, body: Body, account: Account, settings: Settings, started: float) -> None:
         self._body = body
-        self._label = account.label
-        self._key = account.key
+        self._account = account
         self._settings = settings
         self._started = started
         self._events = EventReader()
-        self._chunks = ChunkReader(account.label, account.key)
+        self._chunks = ChunkReader(account.name, account.key, account.wrong_key)
         self._ended = False
         self._asked = asking.current()
 
@@ -113,7 +122,7 @@ class _Reads:
             data = self._body.read(max(seconds, 0))
         except Refusal as late:
             answer = late.response
-            raise refused(self._label, self._key, answer.status_code, answer.headers, answer.content) from late
+            raise refused(self._account, answer.status_code, answer.headers, answer.content) from late
         except Failure:
             if self._chunks.reason is None:
                 raise
@@ -142,5 +151,5 @@ class _Reads:
         """End an answer whose time is up: well if only its end marker is missing, else by raising `Failure`."""
         self._chunks.raise_failure()
         if self._chunks.reason is None:
-            raise Failure(500, code, f"{self._label} took too long to answer. Please try again.")
+            raise Failure(500, code, f"{self._account.name} took too long to answer. Please try again.")
         return self._finish()

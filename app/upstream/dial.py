@@ -10,19 +10,20 @@ import ssl
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import Thread
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # typeshed leaves it out
 
 from app.answer import Failure, Gone
 from app.upstream.asking import current, patiently
 from app.upstream.egress import Origin, require_public
+from app.upstream.names import Address, Names
 
 _MAX_REPLY_BYTES = 16 * 1024
 
-Address = tuple[socket.AddressFamily, Any]
+NAMES = Names()
+"""The look-ups of what the operator chose."""
 
 
 class Proxy(NamedTuple):
@@ -39,20 +40,27 @@ class Proxy(NamedTuple):
         return bool(self.url) and origin.scheme == "https" and not direct
 
 
-def dial(
-    origin: Origin, tls: ssl.SSLContext, proxy: Proxy, seconds: float, *, public_only: bool = False
+def dial(  # noqa: PLR0913 - each is a part of where and how
+    origin: Origin,
+    tls: ssl.SSLContext,
+    proxy: Proxy,
+    seconds: float,
+    *,
+    public_only: bool = False,
+    names: Names = NAMES,
 ) -> socket.socket:
     """Connect to an origin within so many seconds; the socket does not block. Raises `Failure`.
 
     With `public_only`, the host is looked up once, all that it leads to must be public, and it is connected to at one
-    of these very addresses, also by the proxy: a second look-up could give another answer (CVE-2026-54020).
+    of these very addresses, also by the proxy: a second look-up could give another answer (CVE-2026-54020). The look-up
+    counts as the user's who asks.
     """
     deadline = monotonic() + seconds
     try:
         if proxy.serves(origin):
-            sock = _reach_through(proxy, origin, deadline, public_only=public_only)
+            sock = _reach_through(proxy, origin, deadline, names, public_only=public_only)
         else:
-            sock = _reach(origin.host, origin.port, deadline, public_only=public_only)
+            sock = _reach(origin.host, origin.port, deadline, names, public_only=public_only)
         return _secured(sock, origin.host, tls, deadline) if origin.scheme == "https" else sock
     except Gone:
         raise
@@ -66,15 +74,15 @@ def dial(
         raise Failure(500, "up_connect", "The provider could not be reached.") from error
 
 
-def _reach(host: str, port: int, deadline: float, *, public_only: bool = False) -> socket.socket:
-    return _first(_addresses(host, port, deadline, public_only=public_only), _connected, deadline)
+def _reach(host: str, port: int, deadline: float, names: Names, *, public_only: bool = False) -> socket.socket:
+    return _first(_addresses(host, port, deadline, names, public_only=public_only), _connected, deadline)
 
 
-def _reach_through(proxy: Proxy, origin: Origin, deadline: float, *, public_only: bool) -> socket.socket:
+def _reach_through(proxy: Proxy, origin: Origin, deadline: float, names: Names, *, public_only: bool) -> socket.socket:
     """Have the proxy connect; it looks the name up, unless the addresses are ours to judge."""
     if not public_only:
         return _tunnelled(proxy, origin.host, origin.port, deadline)
-    addresses = _addresses(origin.host, origin.port, deadline, public_only=True)
+    addresses = _addresses(origin.host, origin.port, deadline, names, public_only=True)
     return _first(addresses, lambda address, until: _tunnelled(proxy, address[1][0], origin.port, until), deadline)
 
 
@@ -118,41 +126,22 @@ def _closed_on_failure(sock: socket.socket) -> Iterator[None]:
         raise
 
 
-def _addresses(host: str, port: int, deadline: float, *, public_only: bool) -> list[Address]:
-    """Return the addresses of a host; a name is looked up in a thread, because the resolver knows no deadline."""
+def _addresses(host: str, port: int, deadline: float, names: Names, *, public_only: bool) -> list[Address]:
+    """Return the addresses of a host, which may be one."""
     try:
         version = ipaddress.ip_address(host).version
         addresses = [(socket.AF_INET if version == 4 else socket.AF_INET6, (host, port))]  # noqa: PLR2004
     except ValueError:
-        addresses = _look_up(host, port, deadline)
+        addresses = names.addresses(host, port, deadline, current().user if public_only else None)
     if public_only:
         require_public(where[0] for _, where in addresses)
     return addresses
 
 
-def _look_up(host: str, port: int, deadline: float) -> list[Address]:
-    found: list[Any] = []
-    here, there = socket.socketpair()
-
-    def resolve() -> None:
-        with there:  # whose end is felt here, whether anybody still waits or not
-            try:
-                found.extend(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-            except (OSError, UnicodeError) as error:
-                found.append(error)
-
-    with here:
-        Thread(target=resolve, daemon=True).start()
-        current().wait(here, select.POLLIN, deadline)
-    if isinstance(found[0], Exception):
-        raise found[0]
-    return [(family, where) for family, _, _, _, where in found]
-
-
 def _tunnelled(proxy: Proxy, host: str, port: int, deadline: float) -> socket.socket:
     """Have the proxy connect to a host or an address (RFC 9110, section 9.3.6)."""
     url = urlsplit(proxy.url)
-    sock = _reach(url.hostname or "", url.port or 80, deadline)
+    sock = _reach(url.hostname or "", url.port or 80, deadline, NAMES)
     with _closed_on_failure(sock):
         target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}", *_proxy_authorization(url.username, url.password)]

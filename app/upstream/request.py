@@ -26,6 +26,6 @@ def send(
         response: Any = client.get(path, **raw) if parameters is None else client.post(path, body=parameters, **raw)
     except openai.APIStatusError as error:
         answer = error.response
-        raise refused(account.label, account.key, answer.status_code, answer.headers, answer.content) from error
+        raise refused(account, answer.status_code, answer.headers, answer.content) from error
     body: Body = response.http_response.extensions["body"]
     return body

@@ -17,8 +17,9 @@ from app.answer import Failure
 from app.config import Settings
 from app.upstream import asking
 from app.upstream.connection import Connection, Response
-from app.upstream.dial import Proxy, dial
+from app.upstream.dial import NAMES, Proxy, dial
 from app.upstream.egress import Origin, origin_of
+from app.upstream.names import Names
 
 OUTBOUND_HEADERS = frozenset(
     {b"accept", b"api-key", b"authorization", b"content-length", b"content-type", b"openai-organization", b"user-agent"}
@@ -116,9 +117,10 @@ class Transport(httpx2.BaseTransport):
     One that is `public_only` connects to no other addresses than the public Internet's.
     """
 
-    def __init__(self, settings: Settings, *, public_only: bool = False) -> None:
-        """Take the timeouts and the proxy; nothing is connected yet."""
+    def __init__(self, settings: Settings, *, public_only: bool = False, names: Names = NAMES) -> None:
+        """Take the timeouts, the proxy, and where names are looked up; nothing is connected yet."""
         self._public_only = public_only
+        self._names = names
         self._connect_seconds = settings.connect_timeout_seconds
         self._proxy = Proxy(settings.https_proxy, settings.no_proxy)
         self._tls = ssl.create_default_context()
@@ -142,7 +144,7 @@ class Transport(httpx2.BaseTransport):
                 return self._exchange(origin, idle, request, deadline)
             except Failure as failure:
                 was_stale = not idle.heard and failure.code == "up_reset" and monotonic() - started < STALE_SECONDS
-                if not was_stale or asking.current().attempts >= asking.MAX_ATTEMPTS:
+                if not was_stale or asking.current().attempts >= asking.current().allowed:
                     raise
         return self._exchange(origin, None, request, deadline)
 
@@ -154,7 +156,9 @@ class Transport(httpx2.BaseTransport):
         asked.attempts, asked.status = asked.attempts + 1, None
         if connection is None:
             seconds = min(self._connect_seconds, deadline - monotonic())
-            connection = Connection(dial(origin, self._tls, self._proxy, seconds, public_only=self._public_only))
+            connection = Connection(
+                dial(origin, self._tls, self._proxy, seconds, public_only=self._public_only, names=self._names)
+            )
         body = Body(self, origin, connection)
         try:
             connection.send(_bytes(request), deadline - monotonic())

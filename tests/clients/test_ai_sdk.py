@@ -24,7 +24,7 @@ IMAGE = "data:image/png;base64,iVBORw0KGgo="
 BREAKS = {
     "error-3": ("provider_error", "The server had an error while processing your request. Sorry about that!"),
     "cut-3": ("up_truncated", "The provider's answer was cut off before its end."),
-    "truncated-3": ("up_truncated", "OpenAI cut the answer off before its end."),
+    "truncated-3": ("up_truncated", "127.0.0.1 cut the answer off before its end."),
 }
 """How a provider breaks off after three words: what Sluice says to each, as a code and as a sentence."""
 
@@ -111,7 +111,7 @@ def test_a_refusal_s_body_is_the_error_s_message(sdk: str, service_with_wrong_ke
     chat = hold(sdk, service_with_wrong_key, "gpt-4o", "What is a sluice?")
     assert chat["statuses"] == ["ready", "submitted", "error"]
     refusal = json.loads(chat["error"])
-    assert refusal["message"] == "OpenAI API Key is incorrect. Please fix it in your profile settings."
+    assert refusal["message"] == "OpenAI API Key is incorrect. Whoever runs this service has to fix it."
     assert refusal["code"] == "provider_auth"
     assert [message["role"] for message in chat["messages"]] == ["user"]
 

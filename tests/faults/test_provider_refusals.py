@@ -62,7 +62,7 @@ def test_a_refusal_keeps_its_status_and_its_words(
 def test_a_wrong_key_is_named(sluice: Sluice, model: str, provider: str, label: str, mode: str, body: bytes) -> None:
     seen = sluice.ask(model, mode, replying(401, body), provider=provider)
     shown = expect.refusal(sluice, seen, 401, "provider_auth", Course(401))
-    assert shown["message"] == f"{label} API Key is incorrect. Please fix it in your profile settings."
+    assert shown["message"] == f"{label} API Key is incorrect. Whoever runs this service has to fix it."
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,9 @@ def test_a_provider_in_trouble_keeps_its_status_but_not_its_page(
     seen = sluice.ask(model, mode, replying(status, body, "Retry-After: 30", kind=kind))
     code = "provider_overloaded" if status in (503, 529) else "provider_error"
     shown = expect.refusal(sluice, seen, status, code, Course(status))
-    assert shown["message"] == ("Our engineers know." if "json" in kind else f"OpenAI answered with status {status}.")
+    assert shown["message"] == (
+        "Our engineers know." if "json" in kind else f"127.0.0.1 answered with status {status}."
+    )
     assert seen.headers["retry-after"] == "30"
 
 

@@ -21,7 +21,7 @@ CSP = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 ASSETS = ("page.js", "panel.js", "service.js", "setting.js", "stream.js", "page.css", "panel.css")
-WRONG_KEY = "OpenAI API Key is incorrect. Please fix it in your profile settings."
+WRONG_KEY = "OpenAI API Key is incorrect. Whoever runs this service has to fix it."
 
 
 def png() -> bytes:
@@ -71,6 +71,7 @@ def test_a_wrong_key_shows_the_sentence_that_says_what_to_do(browser: Browser, s
         ask(page, "Hello?")
         expect(page.get_by_role("alert")).to_have_text(WRONG_KEY)
         expect(page.get_by_role("alert")).to_be_visible()
+        expect(page.get_by_role("button", name="Open settings")).to_have_count(0)
 
 
 LOST = "The connection was lost before the answer's end. Please try again."

@@ -9,6 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from app.answer import CODES, Failure
+from app.upstream.account import Account
 from app.upstream.refusal import MAX_MESSAGE_CHARACTERS, cleaned, refused, reported
 
 from .values import json_values, odd_texts
@@ -57,19 +58,19 @@ _errors = st.dictionaries(_names, _inner | st.dictionaries(_names, _inner, max_s
 @given(_errors | st.lists(_errors, max_size=2), st.integers(300, 700), odd_texts)
 def test_no_refusal_shows_a_key(error: object, status: int, delay: str) -> None:
     """Wherever in an error answer the key may be: in any member, or in the name of one."""
-    assert_told_well(refused("Groq", KEY, status, {"retry-after": delay}, json.dumps(error).encode()))
+    assert_told_well(refused(Account("Groq", "", KEY), status, {"retry-after": delay}, json.dumps(error).encode()))
     assert_told_well(reported("Groq", KEY, error))
 
 
 @given(st.binary(), st.integers(300, 700))
 def test_any_error_answer_is_a_sentence(content: bytes, status: int) -> None:
-    assert_told_well(refused("Groq", KEY, status, {}, content))
+    assert_told_well(refused(Account("Groq", "", KEY), status, {}, content))
 
 
 @pytest.mark.parametrize("shape", [b"%b", b'{"error":{"message":%b}}', b'{"detail":[{"msg":"a","loc":[%b]}]}'])
 def test_no_depth_of_an_error_answer_is_a_mistake_of_ours(shape: bytes) -> None:
     for depth in range(800, 1100):
-        assert_told_well(refused("Groq", KEY, 400, {}, shape % (b"[" * depth + b"]" * depth)))
+        assert_told_well(refused(Account("Groq", "", KEY), 400, {}, shape % (b"[" * depth + b"]" * depth)))
 
 
 def assert_told_well(failure: Failure) -> None:

@@ -17,6 +17,7 @@ from app.config import Settings
 from app.upstream import completions
 from app.upstream.account import Account
 from app.upstream.completions import complete
+from app.upstream.corrections import Corrections
 from app.upstream.transport import Transport
 
 from .server import EVENTS, LAST, Peer, Script, Server, answering, chunked, holding, whole
@@ -58,7 +59,7 @@ def asked(server: Server, settings: Settings = PATIENT, **parameters: Any) -> It
     """Ask a question, and let go of everything afterwards."""
     with httpx2.Client(transport=Transport(settings), trust_env=False, timeout=None) as http:
         client = openai.OpenAI(api_key="k", base_url=server.url, max_retries=0, http_client=http)
-        answer = complete(client, account(server), {**HELLO, **parameters}, settings)
+        answer = complete(client, account(server), {**HELLO, **parameters}, settings, Corrections())
         with closing(answer):
             yield answer
 
@@ -523,7 +524,7 @@ def test_a_finished_answer_leaves_its_connection_for_the_next(server: Server, pa
     with httpx2.Client(transport=Transport(PATIENT), trust_env=False, timeout=None) as http:
         client = openai.OpenAI(api_key="k", base_url=server.url, max_retries=0, http_client=http)
         for _ in range(2):
-            with closing(complete(client, account(server), HELLO, PATIENT)) as answer:
+            with closing(complete(client, account(server), HELLO, PATIENT, Corrections())) as answer:
                 assert text_of([piece for batch in answer for piece in batch]) == "Hi"
     assert len(server.peers) == 1
     assert len(server.requests()) == 2

@@ -2,10 +2,13 @@
 
 import json
 import re
+import time
+from email.utils import formatdate
 
 import pytest
 
 from app.answer import CODES, Failure
+from app.upstream.account import Account
 from app.upstream.refusal import MAX_MESSAGE_CHARACTERS, refused, reported
 
 KEY = "abcdef-0123456789"
@@ -16,7 +19,7 @@ def refuse(status: int, body: object, **headers: str) -> Failure:
     """Translate an answer; `retry_after` becomes `retry-after`."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    found = refused("Mistral", KEY, status, named, content)
+    found = refused(Account("Mistral", "", KEY), status, named, content)
     assert found.code in CODES
     return found
 
@@ -273,6 +276,53 @@ BODIES: dict[str, tuple[int, object, tuple[int, str, str]]] = {
     "a failing server": (500, {"error": {"message": "Boom."}}, (500, "provider_error", "Boom.")),
     "a failing proxy": (502, {"error": {"message": "Boom."}}, (502, "provider_error", "Boom.")),
     "a slow proxy": (504, {"error": {"message": "Boom."}}, (504, "provider_error", "Boom.")),
+    "a word beside the message": (
+        400,
+        {"error": "invalid_request", "message": "Boom."},
+        (400, "provider_bad_request", "Boom."),
+    ),
+    "true beside the message": (400, {"error": True, "message": "Boom."}, (400, "provider_bad_request", "Boom.")),
+    "a word and its description": (
+        400,
+        {"error": "x", "error_description": "Boom."},
+        (400, "provider_bad_request", "Boom."),
+    ),
+    "a word alone": (400, {"error": "overloaded"}, (400, "provider_bad_request", "overloaded")),
+    "an error in a message": (400, {"error": {"message": {"error": "Boom."}}}, (400, "provider_bad_request", "Boom.")),
+    "an error in a detail": (400, {"detail": {"error": "Boom."}}, (400, "provider_bad_request", "Boom.")),
+    "an error's error": (400, {"error": {"error": {"message": "Boom."}}}, (400, "provider_bad_request", "Boom.")),
+    "errors": (400, {"errors": [{"message": "Boom."}]}, (400, "provider_bad_request", "Boom.")),
+    "errors that are strings": (400, {"errors": ["One.", "Two."]}, (400, "provider_bad_request", "One.; Two.")),
+    "nothing among the errors": (400, {"errors": [], "message": "Boom."}, (400, "provider_bad_request", "Boom.")),
+    "msg": (400, {"code": 1001, "msg": "Boom."}, (400, "provider_bad_request", "Boom.")),
+    "a problem": (400, {"type": "a:b", "title": "Bad", "detail": "Boom."}, (400, "provider_bad_request", "Boom.")),
+    "a capital letter": (400, {"Message": "Boom."}, (400, "provider_bad_request", "Boom.")),
+    "JSON in a string": (
+        400,
+        {"error": {"message": json.dumps({"error": {"message": "Boom."}})}},
+        (400, "provider_bad_request", "Boom."),
+    ),
+    "OpenRouter, what the provider behind it says": (
+        429,
+        {"error": {"code": 429, "message": "Provider returned error", "metadata": {"raw": "Slow down."}}},
+        (429, "provider_rate_limited", "Slow down."),
+    ),
+    "OpenRouter, the same as JSON": (
+        429,
+        {
+            "error": {
+                "code": 429,
+                "message": "Provider returned error",
+                "metadata": {"raw": '{"error":{"message":"Slow down.","code":"insufficient_quota"}}'},
+            }
+        },
+        (429, "provider_rate_limited", "Slow down."),
+    ),
+    "OpenRouter, the same as a page": (
+        502,
+        {"error": {"code": 502, "message": "Provider returned error", "metadata": {"raw": "<!doctype html><p>502"}}},
+        (502, "provider_error", "Provider returned error"),
+    ),
     "a null beside the message": (400, {"error": None, "message": "Boom."}, (400, "provider_bad_request", "Boom.")),
 }
 
@@ -367,7 +417,122 @@ def test_a_status_that_no_client_knows_is_not_passed_on(status: int) -> None:
     assert refuse(status, {"message": "Boom."}).status == 500
 
 
+# Plain text.
+
+PLAIN = {"content-type": "text/plain; charset=utf-8"}
+
+
+def told(status: int, content: bytes, account: Account = Account("Mistral", "", KEY)) -> str:  # noqa: B008 - frozen
+    return refused(account, status, PLAIN, content).message
+
+
+def test_a_short_plain_text_is_a_sentence() -> None:
+    assert told(503, b" no healthy upstream\n") == "no healthy upstream"
+    assert told(400, b"The model is not loaded.\nLoad it first.") == "The model is not loaded. Load it first."
+    assert told(400, f"bad key {KEY}".encode()) == "bad key [key]"
+    assert told(401, b"Unauthorized") == WRONG
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"<html><body>502 Bad Gateway</body></html>",
+        b"Bad <!DOCTYPE html>",
+        b"x" * (MAX_MESSAGE_CHARACTERS + 1),
+        b"Traceback (most recent call last):\n  File\n    raise\nValueError",
+        b'{"error": {"message": "cut',
+    ],
+    ids=["nothing", "HTML", "HTML after a word", "long", "a traceback", "half of JSON"],
+)
+def test_any_other_plain_text_is_none(content: bytes) -> None:
+    assert told(502, content) == "Mistral answered with status 502."
+
+
+def test_a_page_in_a_message_is_not_told() -> None:
+    for page in ("<html><h1>Oops</h1>", " <!DOCTYPE html>", "Sorry: <HTML><body>", "<?xml version='1.0'?><Error/>"):
+        assert refuse(500, {"message": page}).message == "Mistral answered with status 500."
+
+
+# Behind another base URL than the provider's own.
+
+
+def house(base_url: str) -> Account:
+    return Account("OpenAI", base_url, KEY, home="https://api.openai.com/v1")
+
+
+def test_the_host_is_named_where_it_is_not_the_provider_s() -> None:
+    for base_url in ("https://llm.lab.example/v1", "http://LLM.lab.example:8080/v1/", "https://ada@llm.lab.example"):
+        assert refused(house(base_url), 500, {}, b"").message == "llm.lab.example answered with status 500."
+        assert refused(house(base_url), 302, {}, b"").message.startswith("llm.lab.example answered with a redirect")
+        assert refused(house(base_url), 401, {}, b"").message.startswith("OpenAI API Key is incorrect.")
+    for base_url in ("https://api.openai.com/v1/", "https://eu.api.openai.com/v1", "HTTPS://API.OPENAI.COM"):
+        assert refused(house(base_url), 500, {}, b"").message == "OpenAI answered with status 500."
+
+
+HINT = "The base URL may be wrong: most end in /v1."
+
+
+@pytest.mark.parametrize(
+    ("base_url", "content", "message"),
+    [
+        ("http://llm.lab.example", b"404 page not found\n", f"404 page not found. {HINT}"),
+        ("http://llm.lab.example/v1/v1", b"404 page not found\n", f"404 page not found. {HINT}"),
+        ("http://llm.lab.example", b'{"detail":"Not Found"}', f"Not Found. {HINT}"),
+        ("http://llm.lab.example", b"", f"llm.lab.example answered with status 404. {HINT}"),
+        ("http://llm.lab.example/v1", b'{"error":"model x not found"}', "model x not found"),
+        ("https://api.openai.com/v1", b"404 page not found", "404 page not found"),
+    ],
+)
+def test_a_path_that_is_not_there_hints_at_the_base_url(base_url: str, content: bytes, message: str) -> None:
+    assert told(404, content, house(base_url)) == message
+
+
+def test_a_key_of_the_operator_s_is_the_operator_s_to_fix() -> None:
+    account = Account("Mistral", "", KEY, has_operators_key=True)
+    sentence = "Mistral API Key is incorrect. Whoever runs this service has to fix it."
+    assert refused(account, 401, {}, b"").message == sentence
+    assert reported("Mistral", KEY, {"code": 401, "message": "no"}, account.wrong_key).message == sentence
+
+
+def test_an_error_of_any_shape_is_found_in_a_stream() -> None:
+    for error in (
+        "Boom.",
+        {"code": 1001, "msg": "Boom."},
+        {"error": {"message": "Boom."}, "choices": []},
+        [{"error": {"message": "Boom."}}],
+        {"detail": {"error": "Boom."}},
+    ):
+        found = reported("Mistral", KEY, error)
+        assert (found.status, found.code, found.message) == (500, "provider_error", "Boom.")
+    limited = {"error": {"code": 429, "message": "x", "metadata": {"raw": "Boom."}}}
+    assert (reported("Mistral", KEY, limited).status, reported("Mistral", KEY, limited).message) == (429, "Boom.")
+
+
 # Retry-After.
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"), [("0.5", "1"), ("6.0", "6"), ("00.001", "1"), ("3599.1", "3600"), ("07", "7")]
+)
+def test_half_a_second_is_rounded_up(value: str, kept: str) -> None:
+    assert refuse(429, {"message": "Slow down."}, retry_after=value).headers == {"Retry-After": kept}
+
+
+def date(seconds: float) -> str:
+    return formatdate(time.time() + seconds, usegmt=True)
+
+
+@pytest.mark.parametrize(
+    "value", ["3601", "3600.1", "86400", "9999999999", date(7200), "Fri, 20 Nov 9999 07:28:00 GMT"]
+)
+def test_more_than_an_hour_is_dropped(value: str) -> None:
+    assert refuse(429, {"message": "Slow down."}, retry_after=value).headers == {}
+
+
+def test_a_date_within_the_hour_is_kept() -> None:
+    value = date(1800)
+    assert refuse(429, {"message": "Slow down."}, retry_after=value).headers == {"Retry-After": value}
 
 
 @pytest.mark.parametrize("value", ["0", "20", "3600", "Fri, 20 Nov 2026 07:28:00 GMT"])
@@ -378,7 +543,29 @@ def test_retry_after_is_kept(value: str) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["", "soon", "-1", "1.5e3", "7; x", "7\r\nSet-Cookie: a=b", "7\n", "9" * 41, "é", "日", "٣", "<b>", ", , ,"],
+    [
+        "",
+        "soon",
+        "-1",
+        "1.5e3",
+        "inf",
+        "NaN",
+        "+5",
+        ".5",
+        "-0.5",
+        "1_0",
+        "Fri, 99 Nov 2026 07:28:00 GMT",
+        "Fri, 20 Nov 2026 27:28:00 GMT",
+        "7; x",
+        "7\r\nSet-Cookie: a=b",
+        "7\n",
+        "9" * 41,
+        "é",
+        "日",
+        "٣",
+        "<b>",
+        ", , ,",
+    ],
 )
 def test_a_malformed_retry_after_is_dropped(value: str) -> None:
     assert refuse(429, {"message": "Slow down."}, retry_after=value).headers == {}

@@ -1,0 +1,151 @@
+"""Look-ups that take long: whom they hold up, and whose they are until they end."""
+
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+from time import monotonic
+from typing import Any
+
+import pytest
+
+from app.answer import Failure
+from app.upstream.names import MAX_LOOKUPS, MAX_LOOKUPS_PER_USER, Names
+from tests.processes import ROOT
+
+pytestmark = pytest.mark.usefixtures("_no_leak")
+
+SOON = 10.0
+BRIEFLY = 0.05
+HERE = (socket.AF_INET, ("127.0.0.1", 80))
+
+
+class Resolver:
+    """The system's resolver: names that begin with `slow` are found when they may be."""
+
+    def __init__(self) -> None:
+        self.released = Event()
+        self.asked: list[str] = []
+
+    def look_up(self, host: str, port: int, **_: object) -> list[Any]:
+        self.asked.append(host)
+        if host.startswith("slow"):
+            assert self.released.wait(SOON)
+        if host.endswith("nowhere"):
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+
+@pytest.fixture
+def resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Resolver]:
+    made = Resolver()
+    monkeypatch.setattr(socket, "getaddrinfo", made.look_up)
+    yield made
+    made.released.set()
+
+
+@pytest.fixture
+def names(resolver: Resolver) -> Iterator[Names]:
+    """The look-ups; they have ended when the test has."""
+    made = Names()
+    yield made
+    resolver.released.set()
+    ended = monotonic() + SOON
+    while made._running:  # noqa: SLF001 - nobody waits for them any more
+        assert monotonic() < ended
+
+
+def give_up(names: Names, host: str, user: str | None) -> None:
+    with pytest.raises(TimeoutError):
+        names.addresses(host, 80, monotonic() + BRIEFLY, user)
+
+
+def refusal(names: Names, host: str, user: str) -> Failure:
+    with pytest.raises(Failure) as failure:
+        names.addresses(host, 80, monotonic() + SOON, user)
+    return failure.value
+
+
+def test_a_user_s_slow_names_hold_up_nobody_else(names: Names) -> None:
+    for number in range(MAX_LOOKUPS_PER_USER):
+        give_up(names, f"slow{number}", "ada")
+    for user in ("bob", None):
+        assert names.addresses("quick", 80, monotonic() + SOON, user) == [HERE]
+
+
+def test_a_look_up_is_its_user_s_until_it_ends_though_nobody_waits(names: Names, resolver: Resolver) -> None:
+    for number in range(MAX_LOOKUPS_PER_USER):
+        give_up(names, f"slow{number}", "ada")
+    failure = refusal(names, "quick", "ada")
+    assert (failure.status, failure.code, failure.headers) == (429, "rate_limited", {"Retry-After": "10"})
+    assert "endpoint" in failure.message
+    assert len(resolver.asked) == MAX_LOOKUPS_PER_USER
+    resolver.released.set()
+    assert names.addresses("slow0", 80, monotonic() + SOON, "ada") == [HERE]
+    ended = monotonic() + SOON
+    while len(names._running) >= MAX_LOOKUPS_PER_USER:  # noqa: SLF001 - the other one ends by itself
+        assert monotonic() < ended
+    assert names.addresses("quick", 80, monotonic() + SOON, "ada") == [HERE]
+
+
+def test_all_who_ask_for_a_name_at_once_share_one_look_up(names: Names, resolver: Resolver) -> None:
+    for _ in range(3 * MAX_LOOKUPS_PER_USER):
+        give_up(names, "slow", "ada")
+    with ThreadPoolExecutor(20) as pool:
+        asked = [pool.submit(names.addresses, "slow", 80, monotonic() + SOON, "ada") for _ in range(20)]
+        resolver.released.set()
+        assert [one.result() for one in asked] == [[HERE]] * 20
+    assert resolver.asked[0] == "slow"
+    assert len(resolver.asked) <= 1 + 20  # those who came when it had ended ask anew
+
+
+def test_users_together_have_a_bound_and_the_operator_has_none(names: Names) -> None:
+    for number in range(MAX_LOOKUPS):
+        give_up(names, "slow", f"user{number}")
+    failure = refusal(names, "quick", "ada")
+    assert (failure.status, failure.code) == (503, "shed")
+    for number in range(3 * MAX_LOOKUPS_PER_USER):
+        give_up(names, f"slow{number}", None)
+    assert names.addresses("quick", 80, monotonic() + SOON) == [HERE]
+
+
+def test_a_name_that_is_not_found_is_told_to_all_who_asked(names: Names, resolver: Resolver) -> None:
+    with ThreadPoolExecutor(5) as pool:
+        asked = [pool.submit(names.addresses, "slow-nowhere", 80, monotonic() + SOON, "ada") for _ in range(5)]
+        resolver.released.set()
+        for one in asked:
+            with pytest.raises(socket.gaierror, match="not known"):
+                one.result()
+
+
+IN_LOOP = """
+from gevent import monkey; monkey.patch_all()
+import _socket, socket, time, gevent
+from app.upstream.names import Names
+from app.waiting import find, start_thread
+nap, resolve = monkey.get_original("time", "sleep"), _socket.getaddrinfo
+def look_up(host, *rest, **more):
+    if host.startswith("slow"):
+        nap(60)
+    return resolve("127.0.0.1", *rest, **more)
+_socket.getaddrinfo = look_up
+names = Names(start_thread, find)
+def give_up(number):
+    try:
+        names.addresses("slow", 80, time.monotonic() + 0.1, f"user{number}")
+    except TimeoutError:
+        return True
+print(all(one.value for one in gevent.joinall([gevent.spawn(give_up, number) for number in range(20)])))
+until = time.monotonic() + 20
+print(names.addresses("quick", 80, until, "ada")[0][1], Names().addresses("quick", 80, until)[0][1])
+print(socket.getaddrinfo("quick", 80)[0][4], time.monotonic() < until)
+"""
+
+
+def test_users_slow_names_take_no_thread_of_the_loop_s() -> None:
+    """Gevent has ten for all the names of a process, the database's among them."""
+    command = [sys.executable, "-c", IN_LOOP]
+    said = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=60).stdout
+    assert said.split("\n")[:3] == ["True", "('127.0.0.1', 80) ('127.0.0.1', 80)", "('127.0.0.1', 80) True"]
