@@ -36,8 +36,8 @@ class Account:
 
     @property
     def name(self) -> str:
-        """Who answers, for sentences: the provider, or the host that is asked in its place."""
-        return _host(self.base_url) if self.is_elsewhere else self.label
+        """Who answers, as a sentence may begin: the provider, or the host that is asked in its place."""
+        return f"The server at {_host(self.base_url)}" if self.is_elsewhere else self.label
 
     @property
     def wrong_key(self) -> str:

@@ -24,7 +24,7 @@ IMAGE = "data:image/png;base64,iVBORw0KGgo="
 BREAKS = {
     "error-3": ("provider_error", "The server had an error while processing your request. Sorry about that!"),
     "cut-3": ("up_truncated", "The provider's answer was cut off before its end."),
-    "truncated-3": ("up_truncated", "127.0.0.1 cut the answer off before its end."),
+    "truncated-3": ("up_truncated", "The server at 127.0.0.1 cut the answer off before its end."),
 }
 """How a provider breaks off after three words: what Sluice says to each, as a code and as a sentence."""
 

@@ -111,7 +111,7 @@ def test_a_provider_that_is_silent_is_given_up_in_time(
     started = monotonic()
     failure = refusal(asked, operators(environment, asked, **{asked.key.name: f"key@{fault}"}), upstream)
     assert (failure.status, failure.code) == (500, "up_timeout")
-    name = asked.label if asked.name == "azure" else "127.0.0.1"
+    name = asked.label if asked.name == "azure" else "The server at 127.0.0.1"
     assert failure.message == f"{name} took too long to answer. Please try again."
     assert 0.4 <= monotonic() - started < 3
 

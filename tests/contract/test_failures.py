@@ -85,7 +85,7 @@ def test_html_and_nothing_become_a_sentence(service: Service, provider: str, mod
 
 def answering(provider: str) -> str:
     """Return who answers, as sentences call it: where a base URL is set, its host."""
-    return PROVIDERS[provider].label if provider == "azure" else "127.0.0.1"
+    return PROVIDERS[provider].label if provider == "azure" else "The server at 127.0.0.1"
 
 
 def test_a_key_in_the_provider_s_words_is_not_passed_on(

@@ -81,7 +81,7 @@ def test_a_provider_in_trouble_keeps_its_status_but_not_its_page(
     code = "provider_overloaded" if status in (503, 529) else "provider_error"
     shown = expect.refusal(sluice, seen, status, code, Course(status))
     assert shown["message"] == (
-        "Our engineers know." if "json" in kind else f"127.0.0.1 answered with status {status}."
+        "Our engineers know." if "json" in kind else f"The server at 127.0.0.1 answered with status {status}."
     )
     assert seen.headers["retry-after"] == "30"
 

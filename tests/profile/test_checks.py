@@ -114,7 +114,7 @@ def test_a_silent_provider_is_given_up_and_one_try_at_a_time_is_made(strict: Ser
             assert int(reply.headers["Retry-After"]) > 0
         assert not trying.done()
         reply = trying.result()
-    assert told(reply) == (500, "up_timeout", "127.0.0.1 took too long to answer. Please try again.")
+    assert told(reply) == (500, "up_timeout", "The server at 127.0.0.1 took too long to answer. Please try again.")
     assert 5 < time.monotonic() - started < 10
     assert len(seen(simulator, key)) == 1
 

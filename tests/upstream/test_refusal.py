@@ -463,8 +463,12 @@ def house(base_url: str) -> Account:
 
 def test_the_host_is_named_where_it_is_not_the_provider_s() -> None:
     for base_url in ("https://llm.lab.example/v1", "http://LLM.lab.example:8080/v1/", "https://ada@llm.lab.example"):
-        assert refused(house(base_url), 500, {}, b"").message == "llm.lab.example answered with status 500."
-        assert refused(house(base_url), 302, {}, b"").message.startswith("llm.lab.example answered with a redirect")
+        assert (
+            refused(house(base_url), 500, {}, b"").message == "The server at llm.lab.example answered with status 500."
+        )
+        assert refused(house(base_url), 302, {}, b"").message.startswith(
+            "The server at llm.lab.example answered with a redirect"
+        )
         assert refused(house(base_url), 401, {}, b"").message.startswith("OpenAI API Key is incorrect.")
     for base_url in ("https://api.openai.com/v1/", "https://eu.api.openai.com/v1", "HTTPS://API.OPENAI.COM"):
         assert refused(house(base_url), 500, {}, b"").message == "OpenAI answered with status 500."
@@ -479,7 +483,7 @@ HINT = "The base URL may be wrong: most end in /v1."
         ("http://llm.lab.example", b"404 page not found\n", f"404 page not found. {HINT}"),
         ("http://llm.lab.example/v1/v1", b"404 page not found\n", f"404 page not found. {HINT}"),
         ("http://llm.lab.example", b'{"detail":"Not Found"}', f"Not Found. {HINT}"),
-        ("http://llm.lab.example", b"", f"llm.lab.example answered with status 404. {HINT}"),
+        ("http://llm.lab.example", b"", f"The server at llm.lab.example answered with status 404. {HINT}"),
         ("http://llm.lab.example/v1", b'{"error":"model x not found"}', "model x not found"),
         ("https://api.openai.com/v1", b"404 page not found", "404 page not found"),
     ],
