@@ -93,8 +93,11 @@ def test_an_answer_that_is_packed_is_refused(sluice: Sluice, model: str, mode: s
     expect.refusal(sluice, seen, 500, "up_encoding", Course(200))
 
 
-def test_u32_an_answer_that_says_it_is_not_packed_is_taken(sluice: Sluice, model: str, mode: str) -> None:
-    head = EVENTS + b"Content-Encoding: identity\r\nTransfer-Encoding: chunked\r\n\r\n"
+@pytest.mark.parametrize(
+    "encoding", [pytest.param(name, id=f"U32-{name}") for name in ("identity", "Identity", "none", "UTF-8", "")]
+)
+def test_an_answer_that_says_it_is_not_packed_is_taken(sluice: Sluice, model: str, mode: str, encoding: str) -> None:
+    head = EVENTS + b"Content-Encoding: %b\r\nTransfer-Encoding: chunked\r\n\r\n" % encoding.encode()
     script = sending(head, chunk(delta(), stop(), DONE), LAST)
     expect.answer(sluice, sluice.ask(model, mode, script), ANSWER)
 

@@ -161,7 +161,14 @@ def test_a_compressed_answer_is_refused(server: Server, transport: Transport, en
     assert server.closed[0].wait(SOON)
 
 
-@pytest.mark.parametrize("header", [b"Content-Encoding: identity\r\n", b"Vary: Accept-Encoding\r\n", b""])
+@pytest.mark.parametrize(
+    "header",
+    [
+        *(b"Content-Encoding: %b\r\n" % name for name in (b"identity", b"Identity", b"none", b"UTF-8", b"")),
+        b"Vary: Accept-Encoding\r\n",
+        b"",
+    ],
+)
 def test_an_answer_that_is_as_it_is_is_not(server: Server, transport: Transport, header: bytes) -> None:
     server.play(holding(whole(b"data: x\n\n", EVENTS + header)))
     assert read(post(transport, server)) == b"data: x\n\n"
