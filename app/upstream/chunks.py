@@ -1,70 +1,150 @@
 """The events of a streamed chat completion -> pieces (https://platform.openai.com/docs/api-reference/chat-streaming)."""
 
-import json
 import re
+from collections.abc import Callable
+from enum import Enum, auto
 from itertools import groupby
-from typing import Any, TypeVar
+from types import MappingProxyType
+from typing import Any, Literal, Protocol
 
 import msgspec
 
 from app.answer import Failure, Finish, Piece, Reasoning, Text
+from app.upstream.events import ErrorEvent
+from app.upstream.odd import ERRORS, Kind, Said, error_in, members, read_odd
 from app.upstream.refusal import cleaned, reported
+from app.upstream.usage import counts
 
 _END = b"[DONE]"
-_COUNT = re.compile(r"[a-z_]{1,50}")
-MAX_COUNTS = 50
-"""How many counts of a usage are looked at."""
-MAX_COUNT = 10**15
-"""What no count of tokens, or of anything else, reaches."""
+ODD_PER_TURN = 100
+"""How many chunks that are not plain, and cost ten times as much, are read before others get a turn."""
 
-T = TypeVar("T")
+_FAILED = re.compile(r"error|abort|cancel|timeout|insufficient", re.IGNORECASE)
+"""A finish reason that means failure: `error`, `abort`, `network_error`, `insufficient_system_resource`, ..."""
+_FILTERS = MappingProxyType({"sensitive": "content_filter"})
+"""What some call the content filter."""
+_NULL = len(b"null")
+
+
+class State(Enum):
+    """Where an answer stands, by the last thing that mattered.
+
+    What comes              | OPEN               | DOUBTED            | FINISHED
+    ------------------------|--------------------|--------------------|------------------------------
+    text or reasoning       | OPEN               | OPEN               | OPEN; a failure after garbage
+    a finish reason         | FINISHED           | FINISHED           | FINISHED
+    an event that no chunk  |                    |                    |
+    looks like              | DOUBTED            | DOUBTED            | FINISHED
+    garbage, not JSON       | a failure          | a failure          | FINISHED
+    an error                | a failure          | a failure          | a failure
+    `[DONE]`                | an end, `unknown`  | a cut              | an end
+    the body's proper end   | a cut              | a cut              | an end
+    a broken connection,    |                    |                    |
+    a deadline              | a failure          | a failure          | a failure
+
+    So a finish reason alone is no end: something must confirm it, and text behind it takes it back.
+    """
+
+    OPEN = auto()
+    DOUBTED = auto()
+    FINISHED = auto()
+
+
+_OPEN = State.OPEN
 
 
 class _Delta(msgspec.Struct):
-    content: str | list[Any] | None = None
+    content: str | None = None
     reasoning: str | None = None
     reasoning_content: str | None = None
+    refusal: Literal[""] | None = None
 
 
 class _Choice(msgspec.Struct):
     delta: _Delta | None = None
     message: _Delta | None = None
+    text: Literal[""] | None = None
     finish_reason: str | None = None
+    native_finish_reason: str | None = None
+    error: None = None
+
+
+class _First(msgspec.Struct, array_like=True):
+    """The choices, of which only the first is looked at."""
+
+    choice: _Choice
 
 
 class _GroqChunk(msgspec.Struct):
-    usage: dict[str, Any] | None = None
+    usage: msgspec.Raw = msgspec.Raw(b"")
+    error: None = None
 
 
-class _Chunk(msgspec.Struct):
-    """What is used of an event, and nothing else."""
+class _Chunk(Protocol):
+    """What is used of a plain chunk."""
 
-    choices: list[_Choice] | None = None
-    usage: dict[str, Any] | None = None
-    x_groq: _GroqChunk | None = None
-    error: Any = None
-    object: str | None = None
-    message: Any = None
+    choices: _First
+    usage: msgspec.Raw
+    x_groq: _GroqChunk | None
 
 
-_decode = msgspec.json.Decoder(_Chunk).decode
+_decode: Callable[[bytes], Any] = msgspec.json.Decoder(
+    msgspec.defstruct(
+        "_Chunk",
+        [
+            ("choices", _First),
+            ("usage", msgspec.Raw, msgspec.Raw(b"")),
+            ("x_groq", _GroqChunk | None, None),
+            ("code", Literal[0, 200, "", "0", "200"] | None, None),
+            *((name, Literal[0, "", "0"] | None, None) for name in ERRORS),
+        ],
+    )
+).decode
+"""Refuses what is no plain chunk, above all one with an error, which is then read as an odd one."""
+
+
+class _Message:
+    """A message beside the deltas: the whole of the answer so far each time, or the next part of it."""
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+        self._size = 0
+
+    def add(self, text: str) -> None:
+        if len(text) >= self._size and text.startswith(self.whole):
+            self._parts, self._size = [], 0
+        self._parts.append(text)
+        self._size += len(text)
+
+    @property
+    def whole(self) -> str:
+        return "".join(self._parts)
 
 
 class ChunkReader:
     """Turns the data of events into pieces, and knows whether the provider has ended its answer."""
 
-    def __init__(self, label: str, key: str, wrong_key: str = "") -> None:
-        """Take the provider's label for sentences, the key that its texts must not show, a wrong one's sentence."""
+    def __init__(self, label: str, key: str, wrong_key: str = "", take_turn: Callable[[], None] = lambda: None) -> None:
+        """Take the provider's label for sentences, the key that its texts must not show, a wrong one's sentence.
+
+        `take_turn` is what lets others run.
+        """
         self._label = label
         self._key = key
         self._wrong_key = wrong_key
+        self._take_turn = take_turn
         self._halves = {Text: "", Reasoning: ""}
+        self._messages: dict[Kind, _Message] = {Reasoning: _Message(), Text: _Message()}
+        self._told: set[Kind] = set()
+        self._odd = 0
+        self._state = _OPEN
+        self._reason = ""
+        self._garbage: Failure | None = None
+        self._failure: Failure | None = None
         self.usage: dict[str, Any] | None = None
         self.seen = False
-        self._told = False
-        self._failure: Failure | None = None
-        self.reason: str | None = None
         self.over = False
+        """Whether the end marker came."""
 
     def read(self, events: list[bytes]) -> list[Piece]:
         """Return the pieces of the events of one read, neighbours of one kind joined.
@@ -80,7 +160,6 @@ class ChunkReader:
             if not pieces:
                 raise
             self._failure = failure
-        self._told = self._told or bool(pieces)
         return [*pieces] if len(pieces) < 2 else _joined(pieces)  # noqa: PLR2004
 
     def raise_failure(self) -> None:
@@ -89,46 +168,111 @@ class ChunkReader:
             raise self._failure
 
     def finish(self) -> list[Piece]:
-        """Return the end of an answer whose bytes are over. Raises `Failure` if the provider had not ended it."""
-        if not self.seen:
+        """Return the end of an answer: its marker came, or its body's proper end.
+
+        Raises `Failure` if that is none.
+        """
+        last = self._rest()
+        is_told = Text in self._told or bool(last)
+        if not self.seen or (self.over and self._state is State.OPEN and not is_told):
             raise Failure(500, "up_empty", f"{self._label} sent no answer.")
-        if self.reason is None and not self.over:
+        if self._state is State.DOUBTED or (self._state is State.OPEN and not self.over):
             raise Failure(500, "up_truncated", f"{self._label} cut the answer off before its end.")
-        if self.reason == "content_filter" and not self._told:
+        reason = cleaned(self._reason, self._key) or "unknown"
+        if reason == "content_filter" and not is_told:
             raise Failure(400, "content_filter", f"{self._label}'s content filter stopped the answer.")
-        lone: list[Piece] = [Text("\N{REPLACEMENT CHARACTER}")] if self._halves[Text] else []
-        return [*lone, Finish(self.reason or "unknown", self.usage)]
+        return [*last, Finish(reason, self.usage)]
+
+    def _rest(self) -> list[Text | Reasoning]:
+        """Return what is told at the end: a message where no text was, and half a character without its other."""
+        kinds = [] if Text in self._told else [kind for kind in self._messages if kind not in self._told]
+        rest = [kind(self._whole(kind, self._messages[kind].whole)) for kind in kinds]
+        lone = Text("\N{REPLACEMENT CHARACTER}" if self._halves[Text] else "")
+        return [piece for piece in (*rest, lone) if piece.text]
 
     def _take_all(self, events: list[bytes], pieces: list[Text | Reasoning]) -> None:
         for event in events:
-            if event == _END:
-                self.over = True
-                break
-            self._take(_chunk(event), pieces)
+            self._take(event, pieces)
+            if self.over:
+                return
 
-    def _take(self, chunk: _Chunk, pieces: list[Text | Reasoning]) -> None:
-        if chunk.error is not None or chunk.object == "error":
-            error = chunk.error if chunk.error is not None else chunk.message
-            raise reported(self._label, self._key, error, self._wrong_key)
-        if usage := chunk.usage or (chunk.x_groq and chunk.x_groq.usage):
-            self.usage = _counts(usage) or self.usage
-        for choice in (chunk.choices or ())[:1]:
-            if (delta := choice.delta or choice.message) is not None:
-                self._add(delta, pieces)
-            if choice.finish_reason == "error":
-                raise Failure(500, "provider_error", f"{self._label} reported an error in its answer.")
-            if choice.finish_reason:
-                self.reason = cleaned(choice.finish_reason, self._key) or "unknown"
+    def _take(self, event: bytes, pieces: list[Text | Reasoning]) -> None:
+        if type(event) is ErrorEvent:
+            raise reported(self._label, self._key, error_in(event), self._wrong_key)
+        try:
+            chunk: _Chunk = _decode(event)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            self._take_odd(event.strip(), pieces)
+            return
+        choice = chunk.choices.choice
+        if (delta := choice.delta) is not None:
+            if thought := delta.reasoning or delta.reasoning_content:
+                self._tell(Reasoning, thought, pieces)
+            if delta.content:
+                self._tell(Text, delta.content, pieces)
+        if choice.message is not None:
+            self._keep(_said(choice.message))
+        if len(chunk.usage) > _NULL:
+            self._count(chunk.usage)
+        elif chunk.x_groq is not None:
+            self._count(chunk.x_groq.usage)
+        if choice.finish_reason or choice.native_finish_reason:
+            self._end(choice.finish_reason, choice.native_finish_reason)
 
-    def _add(self, delta: _Delta, pieces: list[Text | Reasoning]) -> None:
-        reasoning, content = delta.reasoning or delta.reasoning_content, delta.content
-        if isinstance(content, list):
-            thought, content = _parts(content, "thinking"), _parts(content, "text")
-            reasoning = reasoning or thought
-        if reasoning and (whole := self._whole(Reasoning, reasoning)):
-            pieces.append(Reasoning(whole))
-        if content and (whole := self._whole(Text, content)):
-            pieces.append(Text(whole))
+    def _take_odd(self, event: bytes, pieces: list[Text | Reasoning]) -> None:
+        """Take what is no plain chunk: the end marker, a blank, a chunk of another shape, an error, or garbage."""
+        if event == _END:
+            self.over = True
+        if self.over or not event:
+            return
+        self._odd += 1
+        if self._odd % ODD_PER_TURN == 0:
+            self._take_turn()
+        try:
+            body = members(event)
+        except Failure as failure:
+            if self._state is not State.FINISHED:
+                raise
+            self._garbage = self._garbage or failure
+            return
+        odd = read_odd(body)
+        for kind, text in odd.said:
+            self._tell(kind, text, pieces)
+        if odd.error is not None:
+            raise reported(self._label, self._key, odd.error, self._wrong_key)
+        self._keep(odd.message)
+        self._count(odd.usage)
+        self._end(odd.reason, odd.native_reason)
+        if not odd.is_known and self._state is State.OPEN:
+            self._state = State.DOUBTED
+
+    def _tell(self, kind: Kind, text: str, pieces: list[Text | Reasoning]) -> None:
+        if self._state is not _OPEN:
+            self._go_on()
+        self._told.add(kind)
+        if whole := self._whole(kind, text):
+            pieces.append(kind(whole))
+
+    def _go_on(self) -> None:
+        """Know that the answer goes on behind its finish reason; what came between and was garbage may be a part."""
+        if self._garbage is not None:
+            raise self._garbage
+        self._state, self._reason = State.OPEN, ""
+
+    def _keep(self, said: Said) -> None:
+        for kind, text in said:
+            self._messages[kind].add(text)
+
+    def _count(self, usage: object) -> None:
+        """Keep the usage, unless there is nothing in it."""
+        self.usage = counts(usage) or self.usage
+
+    def _end(self, reason: str | None, native_reason: str | None) -> None:
+        """Take a finish reason, and the one that stands behind it."""
+        if _FAILED.search(f"{reason} {native_reason}"):
+            raise Failure(500, "provider_error", f"{self._label} reported an error in its answer.")
+        if reason:
+            self._state, self._reason = State.FINISHED, _FILTERS.get(reason, reason)
 
     def _whole(self, kind: type[Text | Reasoning], text: str) -> str:
         """Join characters that were split over two events as the halves of a surrogate pair.
@@ -143,14 +287,10 @@ class ChunkReader:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-def _counts(usage: dict[str, Any], *, with_details: bool = True) -> dict[str, Any]:
-    """Return the numbers of a usage, and of the details in it; a provider could write anything else there."""
-    known = {name: value for name, value in [*usage.items()][:MAX_COUNTS] if _COUNT.fullmatch(name)}
-    found = {name: value for name, value in known.items() if type(value) in (int, float) and 0 <= value < MAX_COUNT}
-    for name, value in known.items():
-        if with_details and isinstance(value, dict) and (details := _counts(value, with_details=False)):
-            found[name] = details
-    return found
+def _said(message: _Delta) -> Said:
+    thought = message.reasoning or message.reasoning_content
+    found: list[tuple[Kind, str | None]] = [(Reasoning, thought), (Text, message.content)]
+    return [(kind, text) for kind, text in found if text]
 
 
 def _joined(pieces: list[Text | Reasoning]) -> list[Piece]:
@@ -159,63 +299,3 @@ def _joined(pieces: list[Text | Reasoning]) -> list[Piece]:
         text = "".join(piece.text for piece in run)
         joined.append(Text(text) if is_text else Reasoning(text))
     return joined
-
-
-def _chunk(event: bytes) -> _Chunk:
-    try:
-        return _decode(event)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return _odd_chunk(event)
-
-
-def _odd_chunk(event: bytes) -> _Chunk:
-    """Decode what the strict decoder refuses: half surrogate pairs, and fields of unexpected types, which are skipped.
-
-    Raises `Failure` for what is not JSON in UTF-8.
-    """
-    try:
-        body = json.loads(event.decode())
-    except (ValueError, RecursionError) as error:
-        raise Failure(500, "up_bad_data", "The provider sent data that could not be understood.") from error
-    choices = _get(body, "choices", list) or []
-    return _Chunk(
-        choices=[_odd_choice(choice) for choice in choices],
-        usage=_get(body, "usage", dict),
-        x_groq=_GroqChunk(_get(_get(body, "x_groq", dict), "usage", dict)),
-        error=body.get("error") if isinstance(body, dict) else None,
-        object=_get(body, "object", str),
-        message=body.get("message") if isinstance(body, dict) else None,
-    )
-
-
-def _odd_choice(choice: object) -> _Choice:
-    delta = _get(choice, "delta", dict) or _get(choice, "message", dict)
-    content = _get(delta, "content", str) or _get(delta, "content", list)
-    reasoning = _get(delta, "reasoning", str) or _get(delta, "reasoning_content", str)
-    reason = _encodable(_get(choice, "finish_reason", str))
-    return _Choice(_Delta(content, reasoning), finish_reason=reason)
-
-
-def _get(body: object, name: str, kind: type[T]) -> T | None:
-    """Return a member if it is of the kind expected."""
-    value = body.get(name) if isinstance(body, dict) else None
-    return value if isinstance(value, kind) else None
-
-
-def _encodable(value: T) -> T:
-    """Replace half characters, which cannot be told, wherever they are."""
-    whole: T = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
-    return whole
-
-
-def _parts(content: list[Any], kind: str) -> str:
-    """Join the parts of one kind of Mistral's list content (https://docs.mistral.ai/capabilities/reasoning)."""
-    found = [part.get(kind) for part in content if isinstance(part, dict) and part.get("type") == kind]
-    texts = [_texts(item) if isinstance(item, list) else item for item in found]
-    return "".join(text for text in texts if isinstance(text, str))
-
-
-def _texts(parts: list[Any]) -> str:
-    """Join the text parts that a thought consists of."""
-    texts = [part.get("text") for part in parts if isinstance(part, dict) and part.get("type") == "text"]
-    return "".join(text for text in texts if isinstance(text, str))

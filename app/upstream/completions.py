@@ -18,15 +18,18 @@ from app.upstream.refusal import refused
 from app.upstream.request import send
 from app.upstream.transport import Body, Refusal
 
-TAIL_SECONDS = 2.0
-"""How long the usage and the end marker may follow the `finish_reason`."""
-
 SETTLE_SECONDS = 0.1
 """How long the last bytes of HTTP may follow the end marker, which many providers send by themselves; without them the
 connection could not be kept, and the next chat would begin with a handshake."""
 
 RETRY_SECONDS = 0.2
 """How long a failed connect is let rest before the second."""
+
+MAX_EVENTS_WITHOUT_A_PIECE = 100_000
+"""How many events, comments among them, may bring nothing of the answer, one after the other."""
+
+TURN_SECONDS = 0.000_001
+"""How long an answer waits to let others run. Not nothing: the loop looks at its sockets only before a timer rings."""
 
 
 def complete(
@@ -84,9 +87,11 @@ class _Reads:
         self._settings = settings
         self._started = started
         self._events = EventReader()
-        self._chunks = ChunkReader(account.name, account.key, account.wrong_key)
+        self._chunks = ChunkReader(account.name, account.key, account.wrong_key, self._take_turn)
         self._ended = False
+        self._failure: Failure | None = None
         self._asked = asking.current()
+        self._blocks_at_piece = 0
 
     def batches(self) -> Iterator[list[Piece]]:
         """Yield what each read brought: a `Silence` after `commit_seconds` and then each heartbeat without a piece."""
@@ -102,8 +107,6 @@ class _Reads:
                 if not begun:
                     begun, self._asked.first_piece = True, now
                 give_up = now + settings.idle_timeout_seconds
-            if self._chunks.reason is not None:
-                give_up = min(give_up, now + TAIL_SECONDS)
             if pieces or now >= beat:
                 beat = now + settings.heartbeat_seconds
                 yield pieces or [Silence()]
@@ -112,44 +115,62 @@ class _Reads:
                     self._body.settle(SETTLE_SECONDS)
                 return
             if now >= min(give_up, end):
-                yield self._give_up("up_idle" if begun and now < end else "up_timeout")
-                return
+                self._raise_failure()
+                code = "up_idle" if begun and now < end else "up_timeout"
+                raise Failure(500, code, f"{self._account.name} took too long to answer. Please try again.")
 
     def _read(self, seconds: float) -> list[Piece]:
         """Wait for one read; no pieces when nothing came, or nothing of use."""
-        self._chunks.raise_failure()
+        self._raise_failure()
         try:
             data = self._body.read(max(seconds, 0))
         except Refusal as late:
             answer = late.response
             raise refused(self._account, answer.status_code, answer.headers, answer.content) from late
-        except Failure:
-            if self._chunks.reason is None:
-                raise
-            data = b""  # The answer had ended; only the end of the connection was rough.
         if data is None:
             return []
         events = self._events.feed(data) if data else self._whole()
         self._asked.events += len(events)
         pieces = self._chunks.read(events)
-        if data and not self._chunks.over:
-            return pieces
-        self._ended = True
-        return pieces + self._finish()
+        if self._chunks.over or not data:
+            return self._end(pieces)
+        self._expect_pieces(pieces)
+        return pieces
 
-    def _finish(self) -> list[Piece]:
+    def _raise_failure(self) -> None:
+        """Raise the `Failure` that came behind the last pieces, if one did."""
+        self._chunks.raise_failure()
+        if self._failure is not None:
+            raise self._failure
+
+    def _end(self, pieces: list[Piece]) -> list[Piece]:
+        """Return the last pieces with the answer's end, or alone if it has none; that is raised after them."""
         self._asked.usage = self._chunks.usage
         self._chunks.seen = self._chunks.seen or self._events.rest.startswith(b"data:")  # one that was cut
-        return self._chunks.finish()
+        try:
+            self._chunks.raise_failure()
+            end = self._chunks.finish()
+        except Failure as failure:
+            if not pieces:
+                raise
+            self._failure = failure
+            return pieces
+        self._ended = True
+        return pieces + end
+
+    def _expect_pieces(self, pieces: list[Piece]) -> None:
+        """Break off after so many events without a piece. Raises `Failure`."""
+        if pieces:
+            self._blocks_at_piece = self._events.blocks
+        elif self._events.blocks - self._blocks_at_piece > MAX_EVENTS_WITHOUT_A_PIECE:
+            raise Failure(500, "up_too_large", f"{self._account.name} sent too much that is no answer.")
+
+    def _take_turn(self) -> None:
+        """Let others run."""
+        with suppress(TimeoutError):
+            self._asked.wait(None, 0, monotonic() + TURN_SECONDS)
 
     def _whole(self) -> list[bytes]:
         """Return the one event that a whole JSON answer in place of a stream is."""
         body = self._events.whole.strip()
-        return [body] if body.startswith(b"{") and not self._chunks.seen else []
-
-    def _give_up(self, code: str) -> list[Piece]:
-        """End an answer whose time is up: well if only its end marker is missing, else by raising `Failure`."""
-        self._chunks.raise_failure()
-        if self._chunks.reason is None:
-            raise Failure(500, code, f"{self._account.name} took too long to answer. Please try again.")
-        return self._finish()
+        return [body] if body.startswith((b"{", b"[")) and not self._chunks.seen else []

@@ -9,6 +9,10 @@ MAX_STREAM_BYTES = 32 * 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
 
 
+class ErrorEvent(bytes):
+    """The data of an event that calls itself an error, by its `event` or, as llama.cpp's, in place of `data`."""
+
+
 class EventReader:
     """Turns a stream's bytes, however split, into the data of its events."""
 
@@ -16,11 +20,12 @@ class EventReader:
         """Start before the first byte."""
         self._start = b""
         self._begun = False
-        self.rest = b""
+        self.rest = bytearray()
         """What came behind the last whole event."""
+        self.blocks = 0
+        """How many events have come, with those that are dropped here."""
         self._is_stream = False
-        self._kept: list[bytes] = []
-        self._kept_bytes = 0
+        self._kept = bytearray()
         self._total = 0
         self._ended_in_cr = False
 
@@ -35,10 +40,14 @@ class EventReader:
             data = self._without_bom(data)
         if self._ended_in_cr or b"\r" in data:
             data = self._with_line_feeds(data)
-        together = self.rest + data
-        *events, self.rest = together.split(b"\n\n")
-        if self._total > MAX_STREAM_BYTES or (len(together) > MAX_EVENT_BYTES and _is_too_large(*events, self.rest)):
-            raise Failure(500, "up_too_large", "The provider's answer is too large.")
+        if self.rest:
+            data = self._joined(data)
+        *events, rest = data.split(b"\n\n")
+        if rest:
+            self.rest += rest
+        self.blocks += len(events)
+        if self._total > MAX_STREAM_BYTES or (len(data) > MAX_EVENT_BYTES and any(map(_is_too_large, [*events, rest]))):
+            raise _too_large()
         found = [data for event in events if (data := _data(event))]
         self._is_stream = self._is_stream or bool(found)
         if not self._is_stream and events:
@@ -48,15 +57,29 @@ class EventReader:
     @property
     def whole(self) -> bytes:
         """What came in place of a stream, from where it looks like JSON; at most about as much as one event."""
-        return b"".join([*self._kept, self.rest])
+        return bytes(self._kept + self.rest)
+
+    def _joined(self, data: bytes) -> bytes:
+        """Return the rest with these bytes behind it if that ends an event, else keep them and return nothing.
+
+        Only what is new is searched: an event may come in many reads.
+        """
+        seam = len(self.rest) - 1
+        self.rest += data
+        if self.rest.find(b"\n\n", seam) < 0:
+            if len(self.rest) > MAX_EVENT_BYTES and _is_too_large(self.rest):
+                raise _too_large()
+            return b""
+        data = bytes(self.rest)
+        self.rest.clear()
+        return data
 
     def _keep(self, events: list[bytes]) -> None:
         """Keep what is no event: a whole answer in place of a stream may have blank lines, too."""
         if not self._kept:
-            events = [*dropwhile(lambda event: not event.lstrip().startswith(b"{"), events)]
-        if events and self._kept_bytes < MAX_EVENT_BYTES:
-            self._kept.append(b"".join(events))
-            self._kept_bytes += len(self._kept[-1])
+            events = [*dropwhile(lambda event: not event.lstrip().startswith((b"{", b"[")), events)]
+        if len(self._kept) < MAX_EVENT_BYTES:
+            self._kept += b"".join(events)
 
     def _without_bom(self, data: bytes) -> bytes:
         """Drop a byte order mark, of which the first reads may bring a part each."""
@@ -72,14 +95,28 @@ class EventReader:
         return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
-def _is_too_large(*events: bytes) -> bool:
+def _is_too_large(event: bytes | bytearray) -> bool:
     """Tell whether one event is too large; the first half of a blank line is not yet part of the last."""
-    return max(len(event.removesuffix(b"\n")) for event in events) > MAX_EVENT_BYTES
+    return len(event.removesuffix(b"\n")) > MAX_EVENT_BYTES
+
+
+def _too_large() -> Failure:
+    return Failure(500, "up_too_large", "The provider's answer is too large.")
 
 
 def _data(event: bytes) -> bytes:
     """Join an event's data lines."""
     if event.startswith(b"data: ") and b"\n" not in event:
         return event[6:]
-    lines = [line[5:].removeprefix(b" ") for line in event.split(b"\n") if line.startswith(b"data:") or line == b"data"]
-    return b"\n".join(lines)
+    lines = event.split(b"\n")
+    data = b"\n".join([line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:") or line == b"data"])
+    if b"error" in event.lower() and (error := _error(lines, data)):
+        return ErrorEvent(error)
+    return data
+
+
+def _error(lines: list[bytes], data: bytes) -> bytes:
+    """Return the data of an event whose name is an error, or what stands in a line that begins with the word."""
+    if any(line.partition(b":")[2].strip().lower() == b"error" for line in lines if line.startswith(b"event:")):
+        return data or b"{}"
+    return b"".join(line[6:].strip() or b"{}" for line in lines if line.startswith(b"error:"))

@@ -8,6 +8,7 @@ import pytest
 
 from app.answer import Failure, Finish, Piece, Reasoning, Text
 from app.upstream.chunks import ChunkReader
+from app.upstream.events import ErrorEvent
 
 KEY = "sk-secret-0123456789"
 END = b"[DONE]"
@@ -191,6 +192,237 @@ def test_an_answer_without_an_event_is_none() -> None:
     assert failure().code == failure([]).code == "up_empty"
 
 
+@pytest.mark.parametrize(
+    "events",
+    [
+        [],
+        [{**chunk(), "choices": [], "usage": USAGE}],
+        [chunk({"role": "assistant", "content": ""})],
+        [chunk({"reasoning": "Hm"})],
+        [b"   "],
+    ],
+    ids=["nothing", "a usage", "a role", "a thought", "a blank"],
+)
+def test_a_marker_behind_no_answer_is_no_end(events: list[object]) -> None:
+    assert failure(*events, END).code == "up_empty"
+
+
+# A finish reason, and what takes it back.
+
+STOP = chunk({}, "stop")
+LATE = {**chunk(), "choices": [], "usage": USAGE}
+
+
+@pytest.mark.parametrize(
+    ("events", "expected"),
+    [
+        ([STOP, says("a"), STOP], [Text("a"), Finish("stop", None)]),
+        ([STOP, says("a"), END], [Text("a"), Finish("unknown", None)]),
+        (
+            [chunk({"content": "a"}, "stop"), chunk({"content": "b"}, "stop")],
+            [Text("a"), Text("b"), Finish("stop", None)],
+        ),
+        ([says("a"), STOP, chunk({"role": "assistant", "content": ""}), LATE], [Text("a"), Finish("stop", USAGE)]),
+        ([says("a"), chunk({}, "length"), STOP], [Text("a"), Finish("stop", None)]),
+        ([says("a"), STOP, b"oops", b"{", b"\xff", END], [Text("a"), Finish("stop", None)]),
+        ([says("a"), STOP, b"oops"], [Text("a"), Finish("stop", None)]),
+        ([says("a"), STOP, {"type": "ping"}, END], [Text("a"), Finish("stop", None)]),
+    ],
+    ids=["early", "and a marker", "in every chunk", "with nothing behind", "twice", "garbage", "no marker", "a ping"],
+)
+def test_a_finish_reason_counts_if_nothing_of_the_answer_follows(events: list[object], expected: list[Piece]) -> None:
+    assert pieces(*events) == expected
+    assert pieces(events)[-1] == expected[-1]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [says("b"), chunk({"reasoning": "b"}), chunk({"content": 7}), b'{"choices":[{"delta":{"content":"\\ud83d"}}]}'],
+)
+def test_text_behind_a_finish_reason_takes_it_back(more: object) -> None:
+    assert failure(chunk({"content": "a"}, "stop"), more).code == "up_truncated"
+
+
+def test_garbage_between_a_reason_and_more_of_the_answer_may_be_a_part_of_it() -> None:
+    assert failure(says("a"), STOP, b'{"choices":[{"del', says("b"), STOP, END).code == "up_bad_data"
+
+
+def test_content_behind_a_reason_that_cannot_be_told_is_no_garbage() -> None:
+    assert failure(says("a"), STOP, chunk({"content": True}), END).code == "up_bad_data"
+
+
+@pytest.mark.parametrize("marker", [b"[DONE] ", b" [DONE]", b"[DONE]\n", b"\t[DONE]\t"])
+def test_blanks_around_the_marker_are_no_part_of_it(marker: bytes) -> None:
+    assert pieces([says("a"), marker, says("EVIL")]) == [Text("a"), Finish("unknown", None)]
+
+
+@pytest.mark.parametrize("blank", [b" ", b"   ", b"\t", b"\n", b" \n "])
+def test_blank_data_is_nothing(blank: bytes) -> None:
+    assert pieces(says("a"), blank, says("b"), blank, END) == [Text("a"), Text("b"), Finish("unknown", None)]
+
+
+FAILED = ["error", "ERROR", "abort", "aborted", "network_error", "insufficient_system_resource", "server_error"]
+
+
+@pytest.mark.parametrize("reason", FAILED)
+def test_a_reason_that_means_failure_is_no_end(reason: str) -> None:
+    typed = {"type": reason, "message": "?"}
+    choices: list[dict[str, object]] = [
+        {"finish_reason": reason},
+        {"finish_reason": typed},
+        {"finish_reason": "stop", "native_finish_reason": reason},
+        {"finish_reason": None, "native_finish_reason": reason},
+    ]
+    for event in ({"choices": [{"delta": {}, **choice}]} for choice in choices):
+        found = failure(says("a"), event, END)
+        assert (found.status, found.code) == (500, "provider_error")
+
+
+def test_a_reason_that_nobody_knows_is_an_end_and_is_told() -> None:
+    for reason in ("eos", "repetition", "model_context_window_exceeded", "Stop"):
+        assert pieces(says("a"), chunk({}, reason), END)[-1] == Finish(reason, None)
+
+
+def test_what_some_call_sensitive_is_the_content_filter() -> None:
+    assert pieces(says("a"), chunk({}, "sensitive"), END)[-1] == Finish("content_filter", None)
+    assert failure(chunk({}, "sensitive"), END).code == "content_filter"
+
+
+# Events that nobody knows, before a marker.
+
+UNKNOWN: list[Any] = [{"oh": "no"}, "it broke", 500, None, [], {"choices": None}, {"choices": "none"}, {"usage": None}]
+
+
+@pytest.mark.parametrize("event", UNKNOWN, ids=json.dumps)
+def test_a_marker_behind_an_event_that_nobody_knows_is_no_end(event: object) -> None:
+    event = json.dumps(event).encode()
+    assert failure(says("a"), event, END).code == "up_truncated"
+    assert failure(says("a"), event, LATE, END).code == "up_truncated"
+    assert pieces(says("a"), event, says("b"), END)[-1] == Finish("unknown", None)
+    assert pieces(says("a"), event, STOP, END)[-1] == Finish("stop", None)
+
+
+# Content that is no string.
+
+CONTENTS: list[tuple[str, str]] = [
+    ("0.005", "0.005"),
+    ("1e400", "1e400"),
+    ("-0", "-0"),
+    ('{"type":"text","text":0}', "0"),
+    ("1.50", "1.50"),
+    ("12345678901234567890123", "12345678901234567890123"),
+    ("NaN", "NaN"),
+    ('["a","b"]', "ab"),
+    ('["a",["b",[1.0]],null,{},"c"]', "ab1.0c"),
+    ('{"type":"text","text":"a"}', "a"),
+    ('{"text":"a"}', "a"),
+    ('{"type":"text","text":{"value":"a","annotations":[]}}', "a"),
+    ('{"type":["text"],"text":"a"}', "a"),
+    ('[{"type":"output_text","text":"a"},{"type":"text","text":"b"},"c",{"type":"text","text":2.50}]', "abc2.50"),
+    ('[{"type":"refusal","refusal":"a"}]', "a"),
+    ('[{"type":"text","text":"\\ud83d"},"\\ude00"]', "😀"),
+]
+
+
+@pytest.mark.parametrize(("written", "text"), CONTENTS)
+def test_content_of_any_shape_is_told_to_the_letter(written: str, text: str) -> None:
+    for shape in ('{"delta":{"content":%s}}', '{"text":%s}', '{"delta":{"refusal":%s}}', '{"message":{"content":%s}}'):
+        event = '{"choices":[%s]}' % (shape % written)
+        found = pieces(chunk({"role": "assistant"}), event.encode(), STOP, END)
+        assert "".join(piece.text for piece in found if isinstance(piece, Text)) == text, shape
+
+
+EMPTY = ["null", '""', "[]", "{}", "[[],{},null]", '{"type":"text"}', '{"type":"text","text":null,"annotations":[]}']
+
+
+@pytest.mark.parametrize("written", EMPTY)
+def test_content_of_nothing_is_nothing(written: str) -> None:
+    event = b'{"choices":[{"delta":{"content":%b},"text":%b}]}' % (written.encode(), written.encode())
+    assert pieces(says("a"), event, STOP) == [Text("a"), Finish("stop", None)]
+
+
+UNTELLABLE = [
+    '{"type":"text","text":false}',
+    "true",
+    "false",
+    '{"a":1}',
+    '{"type":"tool_use","name":"f"}',
+    '["a",true]',
+    '{"type":"text","text":{"a":1}}',
+]
+
+
+@pytest.mark.parametrize("written", [*UNTELLABLE, "[" * 20_000 + "]" * 20_000, "[" + "[]," * 30_000 + "[]]"])
+def test_content_that_cannot_be_told_is_a_failure(written: str) -> None:
+    found = failure(says("a"), b'{"choices":[{"delta":{"content":%b}}]}' % written.encode(), STOP, END)
+    assert (found.status, found.code) == (500, "up_bad_data")
+
+
+def test_parts_of_thought_and_of_text_come_in_their_order() -> None:
+    thinks = {"type": "thinking", "thinking": [{"type": "text", "text": "r"}]}
+    content = ["a", thinks, {"type": "text", "text": "b"}, {"type": "reasoning", "summary": [{"text": "s"}]}, "c"]
+    assert pieces(chunk({"content": content}), STOP)[:-1] == [
+        Text("a"), Reasoning("r"), Text("b"), Reasoning("s"), Text("c"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "thought",
+    [
+        "Hm",
+        ["H", "m"],
+        {"content": "Hm"},
+        {"text": "Hm"},
+        [{"type": "text", "text": "Hm"}],
+        {"summary": [{"text": "Hm"}]},
+    ],
+)
+@pytest.mark.parametrize("name", ["reasoning", "reasoning_content"])
+def test_reasoning_of_any_shape_is_reasoning(name: str, thought: object) -> None:
+    assert pieces(chunk({name: thought}), says("a"), STOP)[0] == Reasoning("Hm")
+
+
+# A message beside the deltas.
+
+
+def beside(delta: object, message: str, reason: str | None = None) -> dict[str, object]:
+    return {
+        "choices": [{"delta": delta, "message": {"role": "assistant", "content": message}, "finish_reason": reason}]
+    }
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [says("Hel"), says("lo"), beside({}, "Hello", "stop")],
+        [beside({"content": "Hel"}, "Hel"), beside({"content": "lo"}, "Hello", "stop")],
+        [beside({"content": ""}, "Hel"), says("Hel"), says("lo"), STOP],
+        [beside({}, "Hello", "stop")],
+        [beside(None, "Hel"), beside(None, "Hello", "stop")],
+        [beside(None, "Hel"), beside(None, "lo", "stop")],
+        [says("Hello"), STOP, beside({}, "Hello")],
+        [STOP, beside({}, "Hello")],
+    ],
+    ids=["last", "every time", "first", "alone", "growing", "in parts", "behind the end", "alone behind the end"],
+)
+def test_a_message_beside_the_deltas_is_told_where_no_text_was(events: list[object]) -> None:
+    *said, finish = pieces(*events, END)
+    assert "".join(piece.text for piece in said if isinstance(piece, Text)) == "Hello"
+    assert finish == Finish("stop", None)
+
+
+def test_a_message_s_thought_is_told_before_its_text_and_once() -> None:
+    message = {"choices": [{"message": {"reasoning_content": "Hm", "content": "Hi"}, "finish_reason": "stop"}]}
+    assert pieces(message) == [Reasoning("Hm"), Text("Hi"), Finish("stop", None)]
+    assert pieces(chunk({"reasoning": "Hm"}), message) == [Reasoning("Hm"), Text("Hi"), Finish("stop", None)]
+
+
+def test_an_odd_neighbour_changes_nothing_of_what_a_chunk_says() -> None:
+    for events, expected in PROVIDERS.values():
+        odd = [{**event, "err": 0.0, "code": None} if isinstance(event, dict) else event for event in events]
+        assert pieces(*odd) == expected
+
+
 def test_what_follows_the_end_marker_in_its_read_is_not_read() -> None:
     assert pieces([says("a"), END, says("EVIL"), b"not JSON"]) == [Text("a"), Finish("unknown", None)]
 
@@ -283,18 +515,12 @@ ODD: list[Any] = [
     {"choices": [{"delta": []}]},
     {"choices": [{"delta": "s"}]},
     {"choices": [{"delta": {"content": None}}]},
-    {"choices": [{"delta": {"content": 42}}]},
     {"choices": [{"delta": {"content": {}}}]},
-    {"choices": [{"delta": {"content": True}}]},
     {"choices": [{"delta": {"content": []}}]},
-    {"choices": [{"delta": {"content": [None, 1, "s", [], {}]}}]},
     {"choices": [{"delta": {"content": [{"type": "text"}]}}]},
     {"choices": [{"delta": {"content": [{"type": "text", "text": None}]}}]},
-    {"choices": [{"delta": {"content": [{"type": "text", "text": 42}]}}]},
-    {"choices": [{"delta": {"content": [{"type": "text", "text": {"a": 1}}]}}]},
     {"choices": [{"delta": {"content": [{"type": "thinking", "thinking": 1}]}}]},
     {"choices": [{"delta": {"content": [{"type": "thinking", "thinking": [1, {"type": "text", "text": 2}]}]}}]},
-    {"choices": [{"delta": {"content": [{"type": ["text"], "text": "s"}]}}]},
     {"choices": [{"delta": {"reasoning": 42, "reasoning_content": []}}]},
     {"choices": [{"delta": {}, "finish_reason": 42}]},
     {"choices": [{"delta": {}, "finish_reason": ""}]},
@@ -311,6 +537,8 @@ ODD: list[Any] = [
     {"message": "s"},
     {"error": None},
     {"type": "ping"},
+    {"status": "queued", "message": "position 3"},
+    {"code": 0, "message": "Success"},
 ]
 
 
@@ -443,6 +671,37 @@ ERRORS: dict[str, tuple[object, int, str, str]] = {
         "provider_error",
         "boom",
     ),
+    "text beside a code": (
+        {**chunk({"content": ""}), "error_code": 336003, "error_msg": "boom"},
+        500,
+        "provider_error",
+        "boom",
+    ),
+    "a code in a string": ({"error_code": "17", "error_msg": "boom"}, 500, "provider_error", "boom"),
+    "a type and a message": ({"error_type": "overloaded", "error_message": "boom"}, 500, "provider_error", "boom"),
+    "camels": ({**chunk({}), "errorCode": "E1", "errorMessage": "boom"}, 500, "provider_error", "boom"),
+    "a list": ([{"error": {"code": 503, "message": "boom"}}], 503, "provider_overloaded", "boom"),
+    "a list of one without a wrapper": ([{"code": 1, "message": "boom"}], 500, "provider_error", "boom"),
+    "a detail": ({"detail": "boom"}, 500, "provider_error", "boom"),
+    "FastAPI": ({"detail": [{"loc": ["body", "n"], "msg": "boom"}]}, 500, "provider_error", "body.n: boom"),
+    "Groq's own": ({**chunk({}), "x_groq": {"error": "boom"}}, 500, "provider_error", "boom"),
+    "a choice's": ({"choices": [{"delta": {}, "error": {"message": "boom"}}]}, 500, "provider_error", "boom"),
+    "a word and a message": ({"error": "Unavailable", "message": "boom"}, 500, "provider_error", "boom"),
+    "true and a message": ({"error": True, "message": "boom"}, 500, "provider_error", "boom"),
+    "a code and a message": ({"code": 1001, "msg": "boom"}, 500, "provider_error", "boom"),
+    "the same beside text": ({**chunk({}), "code": 1001, "msg": "boom"}, 500, "provider_error", "boom"),
+    "DashScope": ({"code": "InvalidParameter", "message": "boom", "request_id": "r"}, 500, "provider_error", "boom"),
+    "MiniMax": (
+        {"choices": None, "base_resp": {"status_code": 1008, "status_msg": "boom"}},
+        500,
+        "provider_error",
+        "boom",
+    ),
+    "a type alone": ({"type": "error", "message": "boom"}, 500, "provider_error", "boom"),
+    "an event's name": (ErrorEvent(b'{"message":"boom"}'), 500, "provider_error", "boom"),
+    "an event's name and a sentence": (ErrorEvent(b"boom"), 500, "provider_error", "boom"),
+    "an event's name and nothing": (ErrorEvent(b"{}"), 500, "provider_error", "Groq reported an error in its answer."),
+    "a line of llama.cpp's": (ErrorEvent(b'{"code":503,"message":"boom"}'), 503, "provider_overloaded", "boom"),
     "an older one with an odd neighbour": (
         {"choices": 42, "object": "error", "message": "boom"},
         500,
@@ -458,6 +717,28 @@ def test_an_error_in_the_stream_is_the_provider_s(event: object, status: int, co
         found = failure(*reads)
         assert (found.status, found.code) == (status, code)
         assert found.message == message or (message.endswith(".*") and found.message.startswith(message[:-2]))
+
+
+@pytest.mark.parametrize(
+    "harmless",
+    [
+        {"error": ""},
+        {"error": None},
+        {"error": {}},
+        {"error": []},
+        {"error": False},
+        {"error_code": 0, "error_msg": ""},
+        {"error_code": "0", "error_msg": "success"},
+        {"code": 0, "message": "Success"},
+        {"code": 200, "msg": "ok"},
+        {"x_groq": {"error": None}},
+        {"detail": "high"},
+        {"status": "in_progress", "message": "working"},
+    ],
+    ids=json.dumps,
+)
+def test_an_error_of_nothing_beside_an_answer_is_none(harmless: dict[str, object]) -> None:
+    assert pieces({**says("a"), **harmless}, {**STOP, **harmless}, END) == [Text("a"), Finish("stop", None)]
 
 
 def test_a_key_that_is_refused_in_the_stream_is_told_as_the_key_s_fault() -> None:

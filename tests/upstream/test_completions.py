@@ -103,13 +103,13 @@ ENDS = {
     "HTTP/1.0": (b"HTTP/1.0 200 OK\r\n\r\n" + says("Hi") + STOP + DONE, "stop"),
     "more after the marker": (chunked(says("Hi"), STOP, DONE, says("EVIL")) + LAST, "stop"),
     "more in the marker's read": (whole(says("Hi") + STOP + DONE + says("EVIL") + b"data: not JSON\n\n"), "stop"),
-    "a cut after the reason": (chunked(says("Hi"), STOP), "stop"),
     "a length too long": (EVENTS + b"Content-Length: 9999\r\n\r\n" + says("Hi") + STOP + DONE, "stop"),
     "a length too short": (
         EVENTS + b"Content-Length: %d\r\n\r\n" % len(says("Hi") + STOP) + says("Hi") + STOP + DONE,
         "stop",
     ),
-    "junk after the reason": (chunked(says("Hi"), STOP) + b"junk\r\n", "stop"),
+    "garbage after the reason": (chunked(says("Hi"), STOP, b"data: oops\n\n", b"data:  \n\n<html>\n\n") + LAST, "stop"),
+    "a marker with a blank": (chunked(says("Hi"), b"data: [DONE] \n\n"), "unknown"),
     "announcements before it": (
         b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + chunked(says("Hi"), STOP, DONE) + LAST,
         "stop",
@@ -174,6 +174,10 @@ CUTS = {
     "half a marker": chunked(says("Hi"), DONE[:-1]) + LAST,
     "a length too long": EVENTS + b"Content-Length: 9999\r\n\r\n" + says("Hi"),
     "a length too short": EVENTS + b"Content-Length: %d\r\n\r\n" % len(says("Hi")) + says("Hi") + STOP + DONE,
+    "a cut after the reason": chunked(says("Hi"), STOP),
+    "a reason in every chunk": chunked(event({"content": "H"}, "stop"), event({"content": "i"}, "stop")),
+    "text after the reason": chunked(says("H"), STOP, says("i")) + LAST,
+    "an error line before the marker": chunked(says("Hi"), b'{"oh":"no"}\n\ndata: {"oh":"no"}\n\n', DONE) + LAST,
     "a marker that is none": chunked(says("Hi"), b": [DONE]\n\n", b"event: [DONE]\n\n") + LAST,
 }
 
@@ -195,6 +199,8 @@ EMPTY = {
     "JSON that is no completion": whole(b'{"status": "ok"}', b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"),
     "comments": chunked(b": hi\n\n", b": hi\n\n") + LAST,
     "events of nothing": chunked(b"event: ping\n\n", b"data:\n\n", b"data\n\n", b"\n\n") + LAST,
+    "a marker": chunked(DONE) + LAST,
+    "a usage and a marker": chunked(b'data: {"choices":[],"usage":{"total_tokens":8}}\n\n', DONE) + LAST,
     "odd events": chunked(b"data: null\n\n", b"data: []\n\n", b"data: 42\n\n") + LAST,
 }
 
@@ -212,6 +218,10 @@ BROKEN = {
     "deep": (chunked(b"data: " + b"[" * 100_000 + b"\n\n"), "up_bad_data"),
     "an error": (chunked(b'data: {"error":{"message":"boom"}}\n\n'), "provider_error"),
     "an event without end": (chunked(b"data: " + b"x" * (1200 * 1024)), "up_too_large"),
+    "an event that says so": (chunked(b'event: error\ndata: {"message":"boom"}\n\n', DONE), "provider_error"),
+    "an error line": (chunked(b'error: {"code":503,"message":"boom"}\n\n', DONE), "provider_overloaded"),
+    "content that is none": (chunked(b'data: {"choices":[{"delta":{"content":true}}]}\n\n', STOP), "up_bad_data"),
+    "junk after a reason": (chunked(STOP) + b"junk\r\n", "up_protocol"),
     "junk between chunks": (chunked(says("")) + b"junk\r\n", "up_protocol"),
 }
 
@@ -222,7 +232,7 @@ def test_what_breaks_an_answer_comes_after_what_came_before_it(server: Server, s
     hello = chunked(says("Hi")).partition(b"\r\n\r\n")[2]
     before, failure = failure_of(server, answering(head + b"\r\n\r\n" + hello + bodies))
     assert before == [Text("Hi")]
-    assert (failure.status, failure.code) == (500, code)
+    assert (failure.status, failure.code) == (503 if code == "provider_overloaded" else 500, code)
 
 
 def test_a_failure_in_the_read_of_good_pieces_comes_after_them(server: Server) -> None:
@@ -263,7 +273,7 @@ def test_a_reset_in_mid_answer_is_a_failure(server: Server) -> None:
     assert failure.value.code == "up_reset"
 
 
-def test_a_reset_after_the_reason_is_none(server: Server) -> None:
+def test_a_reset_after_a_reason_that_nothing_confirmed_is_a_failure(server: Server) -> None:
     read = Event()
 
     def script(peer: Peer) -> None:
@@ -276,7 +286,18 @@ def test_a_reset_after_the_reason_is_none(server: Server) -> None:
     with asked(server) as answer:
         assert next(answer) == [Text("Hi")]
         read.set()
-        assert next(answer) == [Finish("stop", None)]
+        with pytest.raises(Failure) as failure:
+            next(answer)
+    assert failure.value.code == "up_reset"
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"code":1001,"msg":"boom"}', b'[{"error":{"message":"boom"}}]', b'{"detail":"boom"}']
+)
+def test_an_error_in_place_of_a_stream_is_told(server: Server, body: bytes) -> None:
+    sent = whole(body, b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n")
+    _, failure = failure_of(server, answering(sent))
+    assert (failure.code, failure.message) == ("provider_error", "boom")
 
 
 # Refusals.
@@ -343,6 +364,17 @@ def test_a_failure_to_get_an_answer_passes_through_the_sdk(server: Server, sent:
     _, failure = failure_of(server, answering(sent))
     assert (failure.status, failure.code) == (500, code)
     assert len(server.peers) == 1
+
+
+@pytest.mark.parametrize(
+    "part",
+    [b":\n\n", b"\n\n", b"data:\n\n", b"data:1\n\n", ROLE],
+    ids=["comments", "blanks", "no data", "ones", "roles"],
+)
+def test_events_that_bring_nothing_are_broken_off(server: Server, monkeypatch: pytest.MonkeyPatch, part: bytes) -> None:
+    monkeypatch.setattr(completions, "MAX_EVENTS_WITHOUT_A_PIECE", 1000)
+    before, failure = failure_of(server, for_ever(part * 300, OPEN + says("Hi")))
+    assert (text_of(before), failure.code) == ("Hi", "up_too_large")
 
 
 # Time.
@@ -447,16 +479,35 @@ def test_that_end_holds_before_the_headers_too(server: Server) -> None:
     assert failure_of(server, never(), replace(HASTY, stream_timeout_seconds=0.3))[1].code == "up_timeout"
 
 
+PAUSING = replace(PATIENT, commit_seconds=0.1, heartbeat_seconds=0.1, idle_timeout_seconds=60)
+
+
+@pytest.mark.parametrize("early", [STOP, event({"content": "H"}, "stop")], ids=["before any text", "with text"])
+def test_text_after_a_reason_and_a_pause_is_told(server: Server, early: bytes) -> None:
+    """However long the pause: here until the third heartbeat of silence."""
+    paused = Event()
+
+    def script(peer: Peer) -> None:
+        peer.request()
+        peer.send(OPEN, early)
+        assert paused.wait(SOON)
+        peer.send(says("i") + STOP + DONE)
+
+    server.play(script)
+    found: list[Piece] = []
+    with asked(server, PAUSING) as answer:
+        for batch in answer:
+            found += batch
+            if found.count(Silence()) == 3:
+                paused.set()
+    assert text_of(found) == ("Hi" if b"H" in early else "i")
+    assert found[-1] == Finish("stop", None)
+
+
 @pytest.mark.parametrize("after", [never, lambda *first: for_ever(PING, *first)], ids=["nothing", "comments"])
-def test_after_its_reason_an_answer_waits_only_shortly_for_its_marker(
-    server: Server, monkeypatch: pytest.MonkeyPatch, after: Callable[..., Script]
-) -> None:
-    monkeypatch.setattr(completions, "TAIL_SECONDS", 0.2)
-    started = monotonic()
-    settings = replace(PATIENT, idle_timeout_seconds=60, first_event_timeout_seconds=60, stream_timeout_seconds=60)
-    assert answer_to(server, after(OPEN + says("Hi") + STOP), settings) == [Text("Hi"), Finish("stop", None)]
-    assert monotonic() - started < SOON
-    assert server.closed[0].wait(SOON)
+def test_a_reason_that_nothing_confirms_in_time_is_no_end(server: Server, after: Callable[..., Script]) -> None:
+    before, failure = failure_of(server, after(OPEN + says("Hi") + STOP), HASTY)
+    assert (text_of(before), failure.code) == ("Hi", "up_idle")
 
 
 def test_a_slow_reader_s_time_is_not_the_provider_s(server: Server) -> None:

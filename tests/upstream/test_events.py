@@ -6,7 +6,7 @@ from itertools import product
 import pytest
 
 from app.answer import Failure
-from app.upstream.events import MAX_EVENT_BYTES, MAX_STREAM_BYTES, EventReader
+from app.upstream.events import MAX_EVENT_BYTES, MAX_STREAM_BYTES, ErrorEvent, EventReader
 from tests.wire.parser import data_of
 
 BOM = b"\xef\xbb\xbf"
@@ -66,6 +66,32 @@ def test_every_short_stream_may_come_in_one_read_or_byte_by_byte() -> None:
         assert events(stream) == expected, stream
         assert events(*(bytes([byte]) for byte in stream)) == expected, stream
         assert events(*tokens, b"\n", b"\n") == expected, tokens
+
+
+@pytest.mark.parametrize(
+    ("stream", "data"),
+    [
+        (b'event: error\ndata: {"a":1}\n\n', b'{"a":1}'),
+        (b"event:Error\r\ndata: a\r\ndata: b\r\n\r\n", b"a\nb"),
+        (b"event: error\n\n", b"{}"),
+        (b'error: {"a":1}\n\n', b'{"a":1}'),
+    ],
+)
+def test_an_event_that_calls_itself_an_error_is_told_apart(stream: bytes, data: bytes) -> None:
+    (found,) = events(*(bytes([byte]) for byte in stream))
+    assert (type(found), found) == (ErrorEvent, data)
+
+
+@pytest.mark.parametrize("event", [b"data: error:", b"event: no error\ndata: x", b"id: error\ndata: event: error"])
+def test_a_word_about_errors_is_none(event: bytes) -> None:
+    (found,) = events(event + b"\n\n")
+    assert type(found) is bytes
+
+
+def test_all_that_ends_in_a_blank_line_is_counted() -> None:
+    reader = EventReader()
+    assert reader.feed(b": a\n\nevent: x\n\n\n\ndata: b\n\n: c") == [b"b"]
+    assert reader.blocks == 4
 
 
 def test_reads_of_nothing_change_nothing() -> None:
