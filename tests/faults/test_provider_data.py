@@ -23,6 +23,8 @@ UNUSABLE = [
     pytest.param(b'data: {"choices":' + b"[" * 100_000 + b"\n\n", id="U31-deep-and-open"),
     pytest.param(b'data: {"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}\n\n", id="U31-deep-and-closed"),
     pytest.param(b'data: {"choices":[{"delta":{"content":' + b"9" * 5000 + b"}}]}\n\n", id="U31-5000-digits"),
+    pytest.param(delta({"a": 1}), id="U30-content-of-no-known-shape"),
+    pytest.param(delta([True]), id="U30-content-with-a-boolean"),
 ]
 
 
@@ -58,10 +60,10 @@ DELTAS: list[object] = [
     42,
     {},
     {"content": None},
-    {"content": 42},
-    {"content": {"a": 1}},
-    {"content": [7, None]},
+    {"content": {}},
+    {"content": [None, [], ""]},
 ]
+SHAPES = [0.005, 42, ["a", {"type": "output_text", "text": "b"}, 7], {"type": "text", "text": "c"}]
 NAN = b'data: {"choices":[{"delta":{"content":"%b"},"logprobs":{"content":[NaN,-Infinity]}}]}\n\n' % ANSWER.encode()
 
 
@@ -86,6 +88,18 @@ NAN = b'data: {"choices":[{"delta":{"content":"%b"},"logprobs":{"content":[NaN,-
         pytest.param(
             b"".join(event(choices=[{"delta": odd}]) for odd in DELTAS) + delta() + END, ANSWER, id="U30-odd-deltas"
         ),
+        pytest.param(
+            b"".join(map(delta, ["$", *SHAPES])) + event(choices=[{"text": "d"}, 0]) + END, "$0.00542ab7cd",
+            id="U30-content-of-any-shape",
+        ),
+        pytest.param(
+            delta() + event(choices=[{"delta": {}, "message": {"content": ANSWER}}]) + END, ANSWER,
+            id="U30-a-message-beside-the-deltas",
+        ),
+        pytest.param(
+            delta() + stop() + GARBAGE + b"data: oops\n\ndata:  \n\n" + DONE, ANSWER, id="U20-garbage-at-the-end"
+        ),
+        pytest.param(delta() + stop() + b"data: [DONE] \n\n", ANSWER, id="U20-a-marker-with-a-blank"),
         pytest.param(NAN + END, ANSWER, id="U31-nan-beside-the-text"),
     ],
 )  # fmt: skip

@@ -3,8 +3,8 @@
 import pytest
 
 from tests.faults import expect
-from tests.faults.expect import Course
-from tests.faults.far import Script
+from tests.faults.expect import SOON, Course
+from tests.faults.far import Peer, Script
 from tests.faults.scripts import (
     CHUNKED,
     DONE,
@@ -14,16 +14,21 @@ from tests.faults.scripts import (
     chunk,
     closing,
     delta,
+    event,
     replying,
     resetting,
     sending,
     stop,
     streaming,
 )
-from tests.faults.sluice import ANSWER, Sluice
+from tests.faults.sluice import ANSWER, COMMIT, IDLE, Sluice
 
 HALF = delta()[:20]
 FULL = delta() + stop() + DONE
+HALVES = [event(choices=[{"delta": {"content": half}, "finish_reason": "stop"}]) for half in (ANSWER[:9], ANSWER[9:])]
+UNKNOWN = event(oh="no")
+PAUSE = COMMIT + 0.3
+"""Seconds, of which the last are under our own headers."""
 
 
 def announced(length: int, body: bytes) -> bytes:
@@ -43,6 +48,9 @@ def announced(length: int, body: bytes) -> bytes:
         pytest.param(closing(UNFRAMED), "up_empty", 200, id="U14-unframed-and-empty"),
         pytest.param(streaming(HALF), "up_truncated", 200, id="U18-half-an-event"),
         pytest.param(streaming(delta("")), "up_truncated", 200, id="U15-an-event-without-text"),
+        pytest.param(streaming(DONE), "up_empty", 200, id="U16-an-end-marker-alone"),
+        pytest.param(streaming(event(choices=[], usage={"a": 1}), DONE), "up_empty", 200, id="U16-a-usage-alone"),
+        pytest.param(streaming(stop("abort"), DONE), "provider_error", 200, id="U44-aborted"),
     ],
 )
 def test_an_answer_cut_before_its_text_is_an_error(
@@ -64,13 +72,21 @@ def test_an_answer_cut_before_its_text_is_an_error(
         pytest.param(streaming(delta(), HALF), "up_truncated", id="U18-half-an-event"),
         pytest.param(streaming(delta(), DONE.strip()), "up_truncated", id="U18-half-an-end-marker"),
         pytest.param(closing(b"HTTP/1.0 200 OK\r\n\r\n", delta()), "up_truncated", id="U47-http-1.0"),
+        pytest.param(closing(CHUNKED, chunk(*HALVES)), "up_truncated", id="U17-a-reason-in-every-chunk"),
+        pytest.param(resetting(CHUNKED, chunk(delta(), stop())), "up_reset", id="U17-rst-behind-the-reason"),
+        pytest.param(sending(CHUNKED, chunk(delta(), stop())), "up_idle", id="U17-nothing-behind-the-reason"),
+        pytest.param(streaming(stop(), delta()), "up_truncated", id="U17-text-behind-the-reason"),
+        pytest.param(streaming(delta(), stop("network_error"), DONE), "provider_error", id="U44-a-reason-that-is-none"),
+        pytest.param(streaming(delta(), UNKNOWN, DONE), "up_truncated", id="U44-an-event-that-nobody-knows"),
+        pytest.param(streaming(delta(), b"event: error\ndata: x\n\n", DONE), "provider_error", id="U45-by-its-name"),
+        pytest.param(streaming(delta(), b'error: {"a":1}\n\n', DONE), "provider_error", id="U44-an-error-line"),
         pytest.param(closing(announced(9999, delta())), "up_truncated", id="U49-announced-too-much"),
         pytest.param(sending(announced(len(delta()), FULL)), "up_truncated", id="U49-announced-too-little"),
     ],
 )
 def test_a_cut_answer_never_looks_finished(sluice: Sluice, model: str, mode: str, script: Script, code: str) -> None:
     seen = sluice.ask(model, mode, script)
-    expect.broken(sluice, seen, code, ANSWER)
+    expect.broken(sluice, seen, code, ANSWER, Course(window=(0, IDLE + SOON)))
 
 
 @pytest.mark.parametrize(
@@ -90,6 +106,16 @@ def test_an_answer_that_its_provider_has_ended_is_whole(
 ) -> None:
     seen = sluice.ask(model, mode, script)
     expect.answer(sluice, seen, ANSWER, reason=reason)
+
+
+def test_u17_text_behind_a_reason_and_a_pause_is_told(sluice: Sluice, model: str, mode: str) -> None:
+    def pausing(peer: Peer) -> None:
+        peer.send(CHUNKED, chunk(stop()))
+        peer.wait(PAUSE)
+        peer.send(chunk(delta(), DONE), LAST)
+
+    seen = sluice.ask(model, mode, pausing)
+    expect.answer(sluice, seen, ANSWER, Course(window=(PAUSE, PAUSE + SOON)), reason="unknown")
 
 
 @pytest.mark.parametrize(
