@@ -1,7 +1,9 @@
 """The request's body -> JSON, read by us: whatever its content type says, within a size and a time."""
 
+import errno
 import gc
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,13 +20,17 @@ MAX_VALUES = 500_000
 """About how many values a body may hold, counted by its brackets and commas, those in texts included: parsing more
 would keep the event loop for longer than a tenth of a second, and no model takes so long a text."""
 
+_LATE = re.compile("time(d )?out")
+"""What uWSGI's and mod_wsgi's errors say of a body that did not come in time."""
+
 
 def read_json(request: Request, settings: Settings) -> dict[str, Any]:
     """Read the body as one JSON object.
 
     Its content type does not matter: browsers send a string body as `text/plain`, curl as a form. Raises `Failure`: 413
-    over `max_body_bytes`, 408 after `body_timeout_seconds`, 415 for what says that it is a file upload or compressed,
-    400 for what is not strict JSON in UTF-8.
+    over `max_body_bytes`, 408 after `body_timeout_seconds`, 411 for chunks that the server does not decode, 415 for
+    what says that it is a file upload or compressed, 400 for what is not strict JSON in UTF-8. Raises `Gone` when the
+    client leaves before the end.
     """
     encoding = request.headers.get("Content-Encoding", "identity")
     if request.mimetype == "multipart/form-data" or encoding != "identity":
@@ -41,14 +47,13 @@ def _read(request: Request, settings: Settings) -> bytes:
     if length is not None and length > limit:
         raise _too_large(limit)
     if length is None and not request.environ.get("wsgi.input_terminated"):
+        _refuse_chunks(request)
         return b""
     try:
         with _deadline(settings.body_timeout_seconds):
             data: bytes = request.environ["wsgi.input"].read(limit + 1 if length is None else length)
-    except ConnectionError as error:
-        raise Gone from error
-    except TimeoutError as error:  # the kernel's, over what the client did not take of an answer before
-        raise Gone("client_stalled") from error
+    except OSError as error:
+        raise _why_unread(error) from error
     except (ParseException, NoMoreData) as error:
         raise _invalid("it ends before it is whole") from error
     if len(data) > limit:
@@ -58,14 +63,31 @@ def _read(request: Request, settings: Settings) -> bytes:
     return data
 
 
+def _refuse_chunks(request: Request) -> None:
+    """Refuse a body that the server hands on as it came, in chunks whose end the application cannot see."""
+    if "Transfer-Encoding" in request.headers:
+        message = "The request's body needs a Content-Length: this server takes no body in chunks."
+        raise Failure(411, "bad_body", message)
+
+
+def _why_unread(error: OSError) -> Failure | Gone:
+    """Return what an error of reading means: the body is late, or the client has left."""
+    if error.errno == errno.ETIMEDOUT:  # the kernel's, over what the client did not take of an answer before
+        return Gone("client_stalled")
+    return _late() if isinstance(error, TimeoutError) or _LATE.search(str(error)) else Gone()
+
+
+def _late() -> Failure:
+    return Failure(408, "body_timeout", "The request's body did not arrive in time. Please try again.")
+
+
 @contextmanager
 def _deadline(seconds: float) -> Iterator[None]:
     """Limit the time that reading takes. Threads have no such limit; their server has."""
     if not is_module_patched("socket"):
         yield
         return
-    late = Failure(408, "body_timeout", "The request's body did not arrive in time. Please try again.")
-    with gevent.Timeout(seconds, late):  # an Exception, at which gunicorn knows that the connection is spoilt
+    with gevent.Timeout(seconds, _late()):  # an Exception, at which gunicorn knows that the connection is spoilt
         yield
 
 

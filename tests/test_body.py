@@ -1,5 +1,6 @@
 """The request's body, through the routes: what is read, and what is refused before anybody is asked."""
 
+import errno
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -227,3 +228,59 @@ def test_a_chunked_body_is_read_to_its_end_and_no_further_than_the_limit(client:
 def test_a_body_without_length_or_end_is_none(client: FlaskClient) -> None:
     reply = client.post("/api/chat/openai", data=json.dumps(HELLO), environ_overrides={"CONTENT_LENGTH": ""})
     assert said(reply)[:2] == (400, "bad_body")
+
+
+def test_chunks_that_the_server_does_not_decode_are_refused(client: FlaskClient) -> None:
+    chunks = {"CONTENT_LENGTH": "", "HTTP_TRANSFER_ENCODING": "chunked"}
+    status, code, message = said(
+        client.post("/api/chat/openai", data=b"2\r\n{}\r\n0\r\n\r\n", environ_overrides=chunks)
+    )
+    assert (status, code) == (411, "bad_body")
+    assert message == "The request's body needs a Content-Length: this server takes no body in chunks."
+
+
+class Broken:
+    """What a server hands to the application to read from, where reading fails."""
+
+    def __init__(self, error: OSError) -> None:
+        self.error = error
+
+    def read(self, _: int) -> bytes:
+        raise self.error
+
+
+LATE = {
+    "uWSGI": OSError("timeout during read(2) on wsgi.input"),
+    "mod_wsgi": OSError("Apache/mod_wsgi request data read error: The timeout specified has expired."),
+    "a socket": TimeoutError("timed out"),
+}
+LEFT = {
+    "uWSGI": OSError("error during read(2) on wsgi.input"),
+    "mod_wsgi": OSError("Apache/mod_wsgi request data read error: Connection reset by peer."),
+    "mod_wsgi, in the middle": OSError(
+        "Apache/mod_wsgi request data read error: Partial results are valid but processing is incomplete."
+    ),
+    "a socket": ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"),
+    "a socket's number": OSError(errno.EIO, "Input/output error"),
+}
+
+
+def send_broken(client: FlaskClient, error: OSError) -> TestResponse:
+    broken = {"wsgi.input": Broken(error), "CONTENT_LENGTH": "2"}
+    return client.post("/api/chat/openai", environ_overrides=broken)
+
+
+@pytest.mark.parametrize("error", LATE.values(), ids=LATE)
+def test_a_body_that_a_server_finds_late_is_408(
+    client: FlaskClient, caplog: pytest.LogCaptureFixture, error: OSError
+) -> None:
+    assert said(send_broken(client, error))[:2] == (408, "body_timeout")
+    assert "mistake" not in caplog.text
+
+
+@pytest.mark.parametrize("error", LEFT.values(), ids=LEFT)
+def test_a_client_that_leaves_its_body_is_no_mistake_of_ours(
+    client: FlaskClient, caplog: pytest.LogCaptureFixture, error: OSError
+) -> None:
+    assert send_broken(client, error).status_code == 499
+    assert "mistake" not in caplog.text
