@@ -1,7 +1,6 @@
 """One line of JSON for each chat, when it is over: what became of it, never what was said in it."""
 
 import logging
-import sys
 from datetime import UTC, datetime
 from time import monotonic
 from types import TracebackType
@@ -10,17 +9,23 @@ from typing import Self
 import msgspec
 
 from app.answer import Failure, Gone
+from app.log import LogStream
 from app.upstream.asking import Asking
 
 log = logging.getLogger(__name__)
 
 
 def start_log() -> None:
-    """Write the records to the standard output, unless the application around this one has a place for its log."""
+    """Write the records to the standard output, unless the application around this one has a place for its log.
+
+    So are warnings to the standard error, where Python writes them without a handler, but nobody waits for it.
+    """
     log.setLevel(logging.INFO)
     if not log.hasHandlers():
-        log.addHandler(logging.StreamHandler(sys.stdout))
+        log.addHandler(logging.StreamHandler(LogStream("stdout", '{"event": "log_lost", "lines": %d}')))
         log.propagate = False
+    logging.lastResort = logging.StreamHandler(LogStream("stderr", "%d lines of the log were lost: nobody took them."))
+    logging.lastResort.setLevel(logging.WARNING)
 
 
 class Record:
