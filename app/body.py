@@ -52,10 +52,12 @@ def _read(request: Request, settings: Settings) -> bytes:
     try:
         with _deadline(settings.body_timeout_seconds):
             data: bytes = request.environ["wsgi.input"].read(limit + 1 if length is None else length)
+    except NoMoreData as error:
+        raise _invalid("it ends before it is whole") from error
+    except ParseException as error:
+        raise _invalid("it does not come in proper chunks") from error
     except OSError as error:
         raise _why_unread(error) from error
-    except (ParseException, NoMoreData) as error:
-        raise _invalid("it ends before it is whole") from error
     if len(data) > limit:
         raise _too_large(limit)
     if length is not None and len(data) < length:

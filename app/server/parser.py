@@ -1,0 +1,88 @@
+"""gunicorn's parser, in small steps: what one client sends never holds up the others, however it is cut."""
+
+from typing import Any
+
+from gevent.socket import wait_read
+from gunicorn import http
+from gunicorn.http import body, message, parser, unreader
+from gunicorn.http.errors import InvalidChunkSize, UnsupportedTransferCoding
+
+MAX_HEAD_BYTES = 32 * 1024
+"""The most that a request's headers may be together: what Flask makes of them takes a millisecond for each kilobyte."""
+SMALL_CHUNK_BYTES = 256
+MAX_SMALL_CHUNKS = 1000
+"""How many chunks smaller than that a body may have: each costs as much as thousands of bytes do in a large one."""
+
+
+class Unreader(unreader.SocketUnreader):  # type: ignore[misc]  # gunicorn has no types
+    """What reads from a client's socket. gevent goes on reading while there is something, and so would one client."""
+
+    def chunk(self, size_hint: int | None = None) -> bytes:
+        """Read once, after a turn for everybody else whose socket is ready."""
+        if not _holds_decrypted(self.sock):
+            wait_read(self.sock.fileno())
+        data: bytes = super().chunk(size_hint)
+        return data
+
+
+class ChunkedReader(body.ChunkedReader):  # type: ignore[misc]
+    """What reads a body in chunks, up to so many small ones."""
+
+    def __init__(self, req: message.Request, source: Unreader) -> None:
+        """Begin to read."""
+        super().__init__(req, source)
+        self._small = 0
+
+    def parse_chunk_size(self, source: Unreader, data: bytes | None = None) -> tuple[int, bytes | None]:
+        """Return the next chunk's size, and what came behind it."""
+        size, rest = super().parse_chunk_size(source, data)
+        self._small += size < SMALL_CHUNK_BYTES
+        if self._small > MAX_SMALL_CHUNKS:
+            raise InvalidChunkSize(b"too many small chunks")
+        return size, rest
+
+
+class Request(message.Request):  # type: ignore[misc]
+    """A request, whose head has a limit as a whole, and whose body may be chunked but nothing else."""
+
+    def parse(self, source: Unreader) -> bytes:
+        """Read the head; gunicorn's limit is the product of that of its fields and that of their number."""
+        self.max_buffer_headers = MAX_HEAD_BYTES
+        rest: bytes = super().parse(source)
+        return rest
+
+    def set_body_reader(self) -> None:
+        """Choose how the body is read. gunicorn lets pass other codings below the chunks, and leaves them there."""
+        super().set_body_reader()
+        codings = ",".join(value for name, value in self.headers if name == "TRANSFER-ENCODING")
+        if codings and codings.lower() != "chunked":
+            raise UnsupportedTransferCoding(codings)
+        if codings:
+            self.body = body.Body(ChunkedReader(self, self.unreader))
+
+
+class Parser(parser.RequestParser):  # type: ignore[misc]
+    """Reads the requests of one connection."""
+
+    mesg_class = Request
+
+    def __init__(self, cfg: Any, source: Any, address: Any) -> None:  # noqa: ANN401
+        """Take the connection."""
+        super().__init__(cfg, source, address)
+        self.unreader = Unreader(source)
+
+
+def install() -> None:
+    """Have gunicorn's workers read with this."""
+    original = http.get_parser
+
+    def get_parser(cfg: Any, source: Any, address: Any, **other: Any) -> Any:  # noqa: ANN401
+        is_http_1 = cfg.protocol == "http" and not other
+        return Parser(cfg, source, address) if is_http_1 else original(cfg, source, address, **other)
+
+    http.get_parser = get_parser
+
+
+def _holds_decrypted(sock: Any) -> bool:  # noqa: ANN401
+    """Tell whether TLS has read something that the socket no longer shows."""
+    return hasattr(sock, "pending") and sock.pending() > 0
