@@ -1,68 +1,137 @@
-"""The request's body -> JSON, read by us: whatever its content type says, within a size and a time."""
+"""The request's body -> JSON, read by us: whatever its content type says, within a size and a time.
+
+What one body costs is bounded so that others wait for it for a tenth of a second at most, and what all together take of
+the memory is, too.
+"""
 
 import errno
 import gc
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Lock
 from typing import Any
 
 import gevent
 from flask import Request
+from gevent.lock import Semaphore
 from gevent.monkey import is_module_patched
 from gunicorn.http.errors import NoMoreData, ParseException
 
 from app.answer import Failure, Gone
-from app.config import Settings
 
-MAX_VALUES = 500_000
-"""About how many values a body may hold, counted by its brackets and commas, those in texts included: parsing more
-would keep the event loop for longer than a tenth of a second, and no model takes so long a text."""
+MAX_VALUES = 100_000
+"""About how many values a body may hold, names included: parsing so many takes a tenth of a second."""
+MAX_NUMBER_CHARACTERS = 100
+"""The longest number: the time to read one grows with the square of its length."""
+STEP_BYTES = 64 * 1024
+"""How much is read at once, and from which size on a body takes long enough for others to have a turn before it."""
+TURN_SECONDS = 0.001
+"""Above 0, for which gevent runs dozens of its callbacks before it looks at the sockets again."""
 
 _LATE = re.compile("time(d )?out")
 """What uWSGI's and mod_wsgi's errors say of a body that did not come in time."""
 
+_turn = Semaphore()
 
-def read_json(request: Request, settings: Settings) -> dict[str, Any]:
-    """Read the body as one JSON object.
+
+class Bodies:
+    """How many bytes of bodies this process holds."""
+
+    def __init__(self, most: int) -> None:
+        """Take how many there may be."""
+        self._most = most
+        self._held = 0
+        self._lock = Lock()
+
+    @contextmanager
+    def share(self) -> Iterator[Callable[[int], None]]:
+        """Return what takes so many bytes more for one request. That raises `Failure` 503 when there is no room."""
+        taken = 0
+
+        def grow(number: int) -> None:
+            nonlocal taken
+            self._add(number)
+            taken += number
+
+        try:
+            yield grow
+        finally:
+            self._add(-taken)
+
+    def _add(self, number: int) -> None:
+        with self._lock:
+            if number > 0 and self._held + number > self._most:
+                message = "The service is reading as much as it can. Please try again in a moment."
+                raise Failure(503, "shed", message, {"Retry-After": "1"})
+            self._held += number
+
+
+def _grow_freely(_: int) -> None:
+    """Count nothing, for bodies that are small."""
+
+
+def read_json(
+    request: Request, limit: int, seconds: float, grow: Callable[[int], None] = _grow_freely
+) -> dict[str, Any]:
+    """Read the body as one JSON object of at most so many bytes within so many seconds; `grow` is told how many.
 
     Its content type does not matter: browsers send a string body as `text/plain`, curl as a form. Raises `Failure`: 413
-    over `max_body_bytes`, 408 after `body_timeout_seconds`, 411 for chunks that the server does not decode, 415 for
-    what says that it is a file upload or compressed, 400 for what is not strict JSON in UTF-8. Raises `Gone` when the
-    client leaves before the end.
+    over the limit, 408 when it is late, 411 for chunks that the server does not decode, 415 for what says that it is a
+    file upload or compressed, 400 for what is not strict JSON in UTF-8. Raises `Gone` when the client leaves before
+    the end.
     """
-    encoding = request.headers.get("Content-Encoding", "identity")
-    if request.mimetype == "multipart/form-data" or encoding != "identity":
+    encoding = request.headers.get("Content-Encoding", "").strip().lower()
+    if request.mimetype == "multipart/form-data" or encoding not in ("", "identity"):
         raise Failure(415, "bad_type", "The body must be plain JSON, not a file upload and not compressed.")
-    body = _parse(_read(request, settings))
+    data = _read(request, limit, seconds, grow)
+    _take_turn(len(data))
+    body = _parse(data)
+    _take_turn(len(data))
     if not isinstance(body, dict):
         raise _invalid("it is not an object")
     return body
 
 
-def _read(request: Request, settings: Settings) -> bytes:
-    """Read all of the body, and one byte more than is allowed, to notice that it is too long."""
-    length, limit = request.content_length, settings.max_body_bytes
+def _read(request: Request, limit: int, seconds: float, grow: Callable[[int], None]) -> bytes:
+    """Read all of the body."""
+    length = request.content_length
     if length is not None and length > limit:
         raise _too_large(limit)
     if length is None and not request.environ.get("wsgi.input_terminated"):
         _refuse_chunks(request)
         return b""
     try:
-        with _deadline(settings.body_timeout_seconds):
-            data: bytes = request.environ["wsgi.input"].read(limit + 1 if length is None else length)
+        with _deadline(seconds):
+            source = request.environ["wsgi.input"]
+            return _read_chunks(source, limit, grow) if length is None else _read_length(source, length, grow)
     except NoMoreData as error:
         raise _invalid("it ends before it is whole") from error
     except ParseException as error:
         raise _invalid("it does not come in proper chunks") from error
     except OSError as error:
         raise _why_unread(error) from error
-    if len(data) > limit:
-        raise _too_large(limit)
-    if length is not None and len(data) < length:
+
+
+def _read_length(source: Any, length: int, grow: Callable[[int], None]) -> bytes:  # noqa: ANN401
+    grow(length)
+    data: bytes = source.read(length)
+    if len(data) < length:
         raise _invalid("it ends before it is whole")
     return data
+
+
+def _read_chunks(source: Any, limit: int, grow: Callable[[int], None]) -> bytes:  # noqa: ANN401
+    """Read to the end, which may be known only behind it."""
+    parts, size = [], 0
+    while part := source.read(min(STEP_BYTES, limit + 1 - size)):
+        parts.append(part)
+        size += len(part)
+        if size > limit:
+            raise _too_large(limit)
+        grow(len(part))
+    return b"".join(parts)
 
 
 def _refuse_chunks(request: Request) -> None:
@@ -93,18 +162,49 @@ def _deadline(seconds: float) -> Iterator[None]:
         yield
 
 
+def _take_turn(size: int) -> None:
+    """Have large bodies wait for each other, and for everybody else in between."""
+    if size > STEP_BYTES and is_module_patched("socket"):
+        with _turn:
+            gevent.sleep(TURN_SECONDS)
+
+
 def _parse(body: bytes) -> Any:  # noqa: ANN401 - JSON is anything
-    if sum(map(body.count, (b"[", b"{", b","))) > MAX_VALUES:
+    if _marks(body) > MAX_VALUES and _marks(_without_texts(body)) > MAX_VALUES:
         raise _invalid("it holds too many values")
     try:
         with _collector_paused():
-            return json.loads(body.decode(), object_pairs_hook=_object, parse_constant=_refuse_constant)
+            return json.loads(body.decode(), object_pairs_hook=_object, parse_constant=_refuse_constant, **_NUMBERS)
     except RecursionError as error:
         raise _invalid("it is nested too deeply") from error
     except UnicodeDecodeError as error:
         raise _invalid("it is not in UTF-8") from error
     except ValueError as error:
         raise _invalid(str(error).partition(":")[0]) from error
+
+
+def _marks(body: bytes) -> int:
+    return sum(map(body.count, (b"[", b"{", b",")))
+
+
+def _without_texts(body: bytes) -> bytes:
+    """Return what stands outside of the quotes, and nothing behind so many of them."""
+    parts = body.replace(rb"\\", b"").replace(rb"\"", b"").split(b'"', 2 * MAX_VALUES)
+    return b",".join(parts[::2])
+
+
+def _number(kind: type[int] | type[float]) -> Callable[[str], float]:
+    """Return what reads a number that is not too long."""
+
+    def read(text: str) -> float:
+        if len(text) > MAX_NUMBER_CHARACTERS:
+            raise ValueError("A number is too long")
+        return kind(text)
+
+    return read
+
+
+_NUMBERS: dict[str, Any] = {"parse_int": _number(int), "parse_float": _number(float)}
 
 
 @contextmanager

@@ -4,6 +4,8 @@ from contextlib import ExitStack
 from functools import partial
 
 from flask import Blueprint, Request, Response, after_this_request, request
+from werkzeug.datastructures import MIMEAccept
+from werkzeug.http import parse_accept_header
 
 from app import body, errors, schemas, streaming
 from app.question import Chat, Profile, Provider, require_key
@@ -12,21 +14,26 @@ from app.service import Service
 from app.upstream import asking
 from app.wire import WIRES, Wire
 
+MAX_ACCEPT_CHARACTERS = 1024
+"""How much is read of what the client would accept: taking it apart is the dearest of all headers."""
+
 
 def blueprint(provider: Provider, service: Service) -> Blueprint:
     """Make the route `/api/chat/<provider>`."""
-    routes = Blueprint(f"chat-{provider.name}", __name__)
+    routes, settings = Blueprint(f"chat-{provider.name}", __name__), service.settings
 
     @routes.post(f"/api/chat/{provider.name}")
     def chat() -> Response:
         with ExitStack() as resources:
-            wire = _wire(request)
-            record = resources.enter_context(Record(errors.request_id(), provider.name, wire.MODE))
+            record = resources.enter_context(Record(errors.request_id(), provider.name))
             record.user = user = service.login.user(request)
+            wire = _wire(request)
+            record.mode = wire.MODE
             watch = resources.enter_context(service.streams.seat(request.environ))
             service.limiter.hit(user)
             resources.enter_context(service.limiter.slot(user))
-            asked = schemas.read(body.read_json(request, service.settings))
+            grow = resources.enter_context(service.bodies.share())
+            asked = schemas.read(body.read_json(request, settings.max_body_bytes, settings.body_timeout_seconds, grow))
             record.model = asked.model
             profile = _profile(service, user)
             require_key(provider, profile)
@@ -67,5 +74,6 @@ def _frames(wire: Wire, asked: Chat, service: Service) -> streaming.Frames:
 
 def _wire(request: Request) -> Wire:
     """Choose the protocol that the client prefers; a wildcard chooses nothing."""
-    accepted = [media_type.lower() for media_type, quality in request.accept_mimetypes if quality > 0]
+    header = request.headers.get("Accept", "")[:MAX_ACCEPT_CHARACTERS]
+    accepted = [media_type.lower() for media_type, quality in parse_accept_header(header, MIMEAccept) if quality > 0]
     return WIRES[next((media_type for media_type in accepted if media_type in WIRES), "text/plain")]

@@ -45,6 +45,8 @@ class Settings:
     """How long running answers may go on after SIGTERM."""
     max_body_bytes: int = 10 * 1024 * 1024
     """The largest request body."""
+    max_bodies_bytes: int = 64 * 1024 * 1024
+    """The most that the bodies of all chats under way in one worker may be together."""
     max_streams: int = 400
     """The most chats at once in one worker."""
     auth_jwt_secret: str = field(default="", repr=False)

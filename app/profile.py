@@ -10,6 +10,8 @@ from app.answer import Failure
 from app.question import Profile, Provider, Setting, check_value, require_key
 from app.service import Service
 
+MAX_SETTING_BYTES = 16 * 1024
+"""The largest body that sets one."""
 MIN_SHOWN_CHARACTERS = 12
 """How long a key must be for its last four characters to tell it apart without giving it away."""
 
@@ -30,7 +32,7 @@ def blueprint(service: Service, providers: Iterable[Provider]) -> Blueprint:
     def put(name: str) -> Response:
         user = _user(service)
         provider, setting = _find(name)
-        value = body.read_json(request, service.settings).get("value")
+        value = body.read_json(request, MAX_SETTING_BYTES, service.settings.body_timeout_seconds).get("value")
         value = check_value(setting, value, service.settings.endpoint_allowlist)
         removed = service.store.profiles.set(user, name, value)
         return _changed(provider, setting, _profile(service, user), removed)

@@ -31,7 +31,7 @@ def start_log() -> None:
 class Record:
     """What is known of one chat. As a context manager around all of it, it writes its line at the end."""
 
-    def __init__(self, request_id: str, provider: str, mode: str) -> None:
+    def __init__(self, request_id: str, provider: str) -> None:
         """Begin with the request; what is learnt later is set from outside."""
         self._started = monotonic()
         self._request_id = request_id
@@ -40,7 +40,7 @@ class Record:
         self.user: str | None = None
         self.model: str | None = None
         self.key_source: str | None = None
-        self._mode = mode
+        self.mode: str | None = None
         self.outcome: str | None = None
         self.status: int | None = None
         self.bytes_out = 0
@@ -66,7 +66,7 @@ class Record:
             "provider": self._provider,
             "model": self.model,
             "keySource": self.key_source,
-            "mode": self._mode,
+            "mode": self.mode,
             "outcome": self.outcome,
             "status": self.status,
             "upstreamStatus": asking.status,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from app.auth import Login
+from app.body import Bodies
 from app.config import Settings
 from app.limiter import Limiter
 from app.store import Store
@@ -20,3 +21,4 @@ class Service:
     limiter: Limiter
     upstream: Upstream
     streams: Streams
+    bodies: Bodies

@@ -12,6 +12,8 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from app import create_app
+from app.answer import Failure
+from app.body import Bodies
 from app.config import Settings
 
 HELLO = {"chatSettings": {"model": "gpt-4o"}, "messages": [{"role": "user", "content": "Hello?"}]}
@@ -61,6 +63,12 @@ GOOD = {
     "an empty key": json.dumps({**HELLO, "": 1}).encode(),
     "as long as may be": json.dumps(HELLO).encode().ljust(LIMIT),
 }
+
+
+@pytest.mark.parametrize("text", [b",", b"[", b'\\"', b"\\\\", b'\\\\\\",{'], ids=repr)
+def test_a_text_may_hold_any_number_of_marks(client: FlaskClient, text: bytes) -> None:
+    body = with_content(b'"%b"' % (text * (LIMIT // len(text) // 2)))
+    assert said(send(client, body)) == (400, "missing_key", NO_KEY)
 
 
 @pytest.mark.parametrize("body", GOOD.values(), ids=GOOD)
@@ -121,6 +129,8 @@ NOT_JSON = {
     "NaN": b'{"chatSettings":{"model":"m","temperature":NaN}}',
     "Infinity": b'{"chatSettings":{"model":"m","temperature":Infinity}}',
     "-Infinity where it is ignored": json.dumps(HELLO).encode()[:-1] + b',"x":-Infinity}',
+    "a number of 101 digits": json.dumps(HELLO).encode()[:-1] + b',"x":' + b"9" * 101 + b"}",
+    "a fraction of 101 digits": json.dumps(HELLO).encode()[:-1] + b',"x":0.' + b"9" * 101 + b"}",
     "a number of 5000 digits": json.dumps(HELLO).encode()[:-1] + b',"x":' + b"9" * 5000 + b"}",
     "a key twice": json.dumps(HELLO).encode()[:-1] + b',"messages":[]}',
     "a key twice, deep inside": b'{"chatSettings":{"model":"m","model":"n"},"messages":[]}',
@@ -167,13 +177,17 @@ NOT_A_CHAT = {
         b'{"chatSettings":{"model":"m","maxTokens":1e400},"messages":[{"role":"user","content":"a"}]}',
         "chatSettings.maxTokens: Not a valid integer.",
     ),
-    "a number of 4000 digits": (
-        b'{"chatSettings":{"model":"m","maxTokens":%b},"messages":[{"role":"user","content":"a"}]}' % (b"9" * 4000),
+    "a number of 100 digits": (
+        b'{"chatSettings":{"model":"m","maxTokens":%b},"messages":[{"role":"user","content":"a"}]}' % (b"9" * 100),
         "chatSettings.maxTokens: Must be greater than or equal to 1 and less than or equal to 10000000.",
+    ),
+    "many parts": (
+        with_content(b"[%b]" % b",".join([b"1"] * 10_001)),
+        "messages: Must be of at most 10000 parts together.",
     ),
     "some depth": (with_content(b"[" * 900 + b"]" * 900), "messages[0].content[0]: Not an object."),
     "many messages": (
-        b'{"chatSettings":{"model":"m"},"messages":[%b1]}' % (b"1," * 100_000),
+        b'{"chatSettings":{"model":"m"},"messages":[%b1]}' % (b"1," * 1000),
         "messages: Must be a list of 1 to 1000 messages.",
     ),
 }
@@ -201,6 +215,26 @@ def test_no_depth_is_a_mistake_of_ours(client: FlaskClient) -> None:
 def test_a_body_over_the_limit_is_refused_by_its_length_or_where_it_has_none(client: FlaskClient) -> None:
     too_long = json.dumps(HELLO).encode().ljust(LIMIT + 1)
     assert said(send(client, too_long)) == (413, "too_large", "The request is larger than 256 KiB.")
+
+
+def test_bodies_together_have_a_limit_and_leave_it_as_they_found_it() -> None:
+    bodies = Bodies(10)
+    with bodies.share() as first, bodies.share() as second:
+        first(6)
+        second(3)
+        with pytest.raises(Failure) as refused:
+            second(2)
+        assert (refused.value.status, refused.value.code) == (503, "shed")
+        assert refused.value.headers == {"Retry-After": "1"}
+        first(1)
+    with bodies.share() as last:
+        last(10)
+
+
+def test_a_setting_s_body_is_small(client: FlaskClient) -> None:
+    value = json.dumps({"value": "x" * 16_384})
+    status, code, message = said(client.put("/api/profile/settings/groq_api_key", data=value))
+    assert (status, code, message) == (413, "too_large", "The request is larger than 16 KiB.")
 
 
 def test_a_length_that_is_a_lie_is_refused(client: FlaskClient) -> None:

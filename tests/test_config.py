@@ -12,7 +12,7 @@ from app.config import SettingError, Settings
 from tests.processes import ROOT, environment_without, free_port, procfile
 
 NUMBERS = [item.name.upper() for item in fields(Settings) if item.type in (int, float)]
-WHOLE = ["MAX_BODY_BYTES", "MAX_STREAMS", "MAX_STREAMS_PER_USER"]
+WHOLE = ["MAX_BODY_BYTES", "MAX_BODIES_BYTES", "MAX_STREAMS", "MAX_STREAMS_PER_USER"]
 
 
 def test_without_an_environment_every_setting_has_its_default() -> None:
@@ -30,6 +30,7 @@ def test_without_an_environment_every_setting_has_its_default() -> None:
         "write_timeout_seconds": 30,
         "drain_seconds": 20,
         "max_body_bytes": 10 * 1024 * 1024,
+        "max_bodies_bytes": 64 * 1024 * 1024,
         "max_streams": 400,
         "auth_jwt_secret": "",
         "auth_jwks_url": "",

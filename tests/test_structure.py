@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "store": {"answer", "config"},
     "simulator": set(),
     "auth": {"answer", "config", "store"},
-    "body": {"answer", "config"},
+    "body": {"answer"},
     "schemas": {"answer", "question"},
     "errors": {"answer"},
     "cors": set(),
@@ -50,7 +50,7 @@ MAY_IMPORT = {
     "record": {"answer", "log", "upstream"},
     "server": {"log", "streaming"},
     "streaming": {"answer", "config", "record", "watch"},
-    "service": {"auth", "config", "limiter", "store", "streaming", "upstream"},
+    "service": {"auth", "body", "config", "limiter", "store", "streaming", "upstream"},
     "page": set(),
     "keys": {"question", "service"},
     "profile": {"answer", "body", "question", "service", "values"},
@@ -59,8 +59,8 @@ MAY_IMPORT = {
     "commands": {"answer", "auth", "doctor", "question", "service", "store"},
     "chat": {"body", "errors", "question", "record", "schemas", "service", "streaming", "upstream", "wire"},
     "__init__": {
-        "answer", "auth", "chat", "commands", "config", "cors", "doctor", "errors", "health", "keys", "limiter", "page",
-        "profile", "providers", "record", "service", "store", "streaming", "upstream", "waiting",
+        "answer", "auth", "body", "chat", "commands", "config", "cors", "doctor", "errors", "health", "keys", "limiter",
+        "page", "profile", "providers", "record", "service", "store", "streaming", "upstream", "waiting",
     },
 }  # fmt: skip
 
