@@ -170,7 +170,7 @@ def _take_turn(size: int) -> None:
 
 
 def _parse(body: bytes) -> Any:  # noqa: ANN401 - JSON is anything
-    if _marks(body) > MAX_VALUES and _marks(_without_texts(body)) > MAX_VALUES:
+    if _marks(body) > MAX_VALUES and _holds_too_many(body):
         raise _invalid("it holds too many values")
     try:
         with _collector_paused():
@@ -187,10 +187,12 @@ def _marks(body: bytes) -> int:
     return sum(map(body.count, (b"[", b"{", b",")))
 
 
-def _without_texts(body: bytes) -> bytes:
-    """Return what stands outside of the quotes, and nothing behind so many of them."""
-    parts = body.replace(rb"\\", b"").replace(rb"\"", b"").split(b'"', 2 * MAX_VALUES)
-    return b",".join(parts[::2])
+def _holds_too_many(body: bytes) -> bool:
+    """Count again, only what stands outside of the quotes. A mark brings a name and a text with it at most."""
+    bare = body.replace(rb"\\", b"").replace(rb"\"", b"")
+    if bare.count(b'"') > 4 * (MAX_VALUES + 1):
+        return True
+    return _marks(b"".join(bare.split(b'"')[::2])) > MAX_VALUES
 
 
 def _number(kind: type[int] | type[float]) -> Callable[[str], float]:
