@@ -12,6 +12,8 @@ from gevent.monkey import get_original
 
 MAX_BYTES = 1024 * 1024
 """How many characters may wait to be written, on all streams together."""
+PAUSE_SECONDS = 0.05
+"""How long the writer then sleeps: to wake it for each line would cost a chat more than the line does."""
 EXIT_SECONDS = 1.0
 """How long the end of the process waits for somebody to take what is left."""
 
@@ -96,12 +98,18 @@ class _Writer:
 
     def _run(self) -> None:
         while True:
-            stream, text = self._queue.get()
-            stream.put_through(text)
-            with self._lock:
-                self._waiting -= len(text)
-                if not self._waiting:
-                    self._tell_lost()
+            self._write(*self._queue.get())
+            while not self._queue.empty():
+                self._write(*self._queue.get())
+            _sleep(PAUSE_SECONDS)
+
+    def _write(self, stream: LogStream, text: str) -> None:
+        """Write one line at once, because a pipe keeps other processes out of it then."""
+        stream.put_through(text)
+        with self._lock:
+            self._waiting -= len(text)
+            if not self._waiting:
+                self._tell_lost()
 
 
 _writer = _Writer()
