@@ -7,6 +7,7 @@ from gevent import monkey
 
 monkey.patch_all()
 
+import gc  # noqa: E402
 import os  # noqa: E402
 import resource  # noqa: E402
 import signal  # noqa: E402
@@ -48,6 +49,7 @@ _open_standard_streams()
 _raise_descriptor_limit()
 answers.install()
 parser.install()
+gc.freeze()  # What was imported is for all processes: they share its memory, and end without taking it apart.
 
 preload_app = "--reload" not in [*sys.argv, *os.environ.get("GUNICORN_CMD_ARGS", "").split()]
 """The port is opened when the application is loaded and the database migrated, once, in the master: a platform sends
