@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from gevent.socket import wait_read
+from gevent import get_hub
 from gunicorn import http
 from gunicorn.http import body, message, parser, unreader
 from gunicorn.http.errors import InvalidChunkSize, UnsupportedTransferCoding
@@ -13,6 +13,9 @@ SMALL_CHUNK_BYTES = 256
 MAX_SMALL_CHUNKS = 1000
 """How many chunks smaller than that a body may have: each costs as much as thousands of bytes do in a large one."""
 
+_BEFORE_TIMERS = 1
+"""A priority of libev's: what has come in time is not late, though the loop was."""
+
 
 class Unreader(unreader.SocketUnreader):  # type: ignore[misc]  # gunicorn has no types
     """What reads from a client's socket. gevent goes on reading while there is something, and so would one client."""
@@ -20,7 +23,7 @@ class Unreader(unreader.SocketUnreader):  # type: ignore[misc]  # gunicorn has n
     def chunk(self, size_hint: int | None = None) -> bytes:
         """Read once, after a turn for everybody else whose socket is ready."""
         if not _holds_decrypted(self.sock):
-            wait_read(self.sock.fileno())
+            _wait_readable(self.sock.fileno())
         data: bytes = super().chunk(size_hint)
         return data
 
@@ -81,6 +84,15 @@ def install() -> None:
         return Parser(cfg, source, address) if is_http_1 else original(cfg, source, address, **other)
 
     http.get_parser = get_parser
+
+
+def _wait_readable(fd: int) -> None:
+    hub = get_hub()
+    ready = hub.loop.io(fd, 1, priority=_BEFORE_TIMERS)
+    try:
+        hub.wait(ready)
+    finally:
+        ready.close()
 
 
 def _holds_decrypted(sock: Any) -> bool:  # noqa: ANN401
