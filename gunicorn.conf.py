@@ -17,15 +17,16 @@ from contextlib import suppress  # noqa: E402
 
 def _end_before_the_start() -> None:
     """End well if told to while the application is loaded: there is no port yet, and so nobody to say goodbye to."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):  # else gunicorn's, from then on
-            signal.signal(number, lambda *_: os._exit(0))
+    for told in (signal.SIGTERM, signal.SIGINT):
+        if signal.getsignal(told) in (signal.SIG_DFL, signal.default_int_handler):  # else gunicorn's, from then on
+            signal.signal(told, lambda *_: os._exit(0))
 
 
 _end_before_the_start()
 
 from app.server import answers, parser  # noqa: E402
-from app.server.drain import post_fork, post_worker_init  # noqa: E402 - gunicorn's hooks
+from app.server.drain import post_fork as post_fork  # noqa: E402, PLC0414 - one of gunicorn's hooks
+from app.server.drain import post_worker_init as post_worker_init  # noqa: E402, PLC0414 - another
 from app.server.log import Logger  # noqa: E402
 from app.server.settings import number  # noqa: E402
 from app.server.worker import Worker  # noqa: E402
