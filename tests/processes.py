@@ -19,14 +19,14 @@ from typing import Any, Self, TypeVar
 from app.config import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
-START_SECONDS = 30
+START_SECONDS = 60
 NO_LIMITS = {"RATE_LIMIT": "1000000/minute", "MAX_STREAMS_PER_USER": "10000"}
 """What most tests need: they are all one user's, who asks for more than a person does."""
 
 T = TypeVar("T")
 
 
-def wait_for(look: Callable[[], T | None], seconds: float = 5) -> T:
+def wait_for(look: Callable[[], T | None], seconds: float = 20) -> T:
     """Look again and again until there is something; fail with the last thing seen when the time is over."""
     deadline = time.monotonic() + seconds
     while not (found := look()) and time.monotonic() < deadline:

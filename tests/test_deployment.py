@@ -20,11 +20,12 @@ from app import config
 from app.store import Store
 from tests import servers
 from tests.client import HELLO, Reply, ask, connected, read
+from tests.machine import slack
 from tests.processes import Processes, Service, wait_for
 from tests.servers import Server
 
-LONG = "demo@pace-40@events-75"
-"""An answer of three seconds."""
+LONG = "demo@pace-60@events-75"
+"""An answer of four and a half seconds."""
 STREAMS = 12
 MAX_STREAMS_PER_USER = 3
 
@@ -56,7 +57,7 @@ class Deployment:
         begun: list[int] = []
         with ThreadPoolExecutor(len(tokens)) as readers:
             streams = [readers.submit(self._follow, token, begun) for token in tokens]
-            wait_for(lambda: len(begun) == len(tokens), 2.5)
+            wait_for(lambda: len(begun) == len(tokens), 4)
             assert begun == [200] * len(tokens)
             yield streams
 
@@ -91,7 +92,7 @@ def deployed(
             "MAX_STREAMS_PER_USER": str(MAX_STREAMS_PER_USER),
             "RATE_LIMIT": "20/minute",
         }
-        instances = [processes.fresh_service({**environment, **shared}) for _ in range(2)]
+        instances = [processes.fresh_service({**environment, **shared}, "gunicorn tests.patient:app") for _ in range(2)]
         store = Store(config.read(shared))
         with servers.nginx(*(instance.port for instance in instances)) as proxy:
             front = replace(instances[0], url=proxy.url, port=proxy.port)
@@ -180,10 +181,10 @@ def test_a_database_that_says_nothing_holds_nobody_up_for_long(deployment: Deplo
     with deployment.busy(tokens) as streams, deployment.postgres.paused():
         began = time.monotonic()
         assert outcome(deployment.ask(stranger)) == (503, "db_unavailable")
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - began < 8 * slack()
         assert outcome(deployment.ask(known)) == (200, "whole")
         assert outcomes(streams) == {(200, "whole"): STREAMS}
-    assert wait_for(lambda: outcome(deployment.ask(stranger)) == (200, "whole"), 10)
+    assert wait_for(lambda: outcome(deployment.ask(stranger)) == (200, "whole"))
 
 
 def fallbacks(deployment: Deployment) -> list[int]:
@@ -204,8 +205,8 @@ def test_without_redis_chats_go_on_and_each_instance_counts_by_itself(deployment
     with deployment.busy(tokens) as streams, getattr(deployment.redis, death)():
         assert [outcome(deployment.ask(other)) for _ in range(6)] == [(200, "whole")] * 6
         assert outcomes(streams) == {(200, "whole"): STREAMS}
-    assert fallbacks(deployment) == [number + 1 for number in before]
-    wait_for(lambda: all(counted(instance) == "in Redis" for instance in deployment.instances), 10)
+    assert all(now > number for now, number in zip(fallbacks(deployment), before, strict=True))
+    wait_for(lambda: all(counted(instance) == "in Redis" for instance in deployment.instances))
 
 
 def test_an_instance_that_is_stopped_breaks_no_stream(mortal: Deployment) -> None:

@@ -3,7 +3,6 @@
 import http.client
 import json
 import socket
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 
@@ -24,7 +23,6 @@ def small(processes: Processes, environment: Mapping[str, str]) -> Service:
         "MAX_BODY_BYTES": "65536",
         "BODY_TIMEOUT_SECONDS": "0.5",
         "MAX_STREAMS": "2",
-        "HEADER_TIMEOUT_SECONDS": "1",
     }
     return processes.service({**environment, **limits})
 
@@ -124,21 +122,6 @@ def test_a_seat_is_free_again_after_every_kind_of_end(small: Service) -> None:
     for model in ("demo", "demo@status-429", "demo@cut-3", "demo@error-3", "demo@html", "unknown-model"):
         for _ in range(3):
             assert chat(small, "groq", model).status != 503
-
-
-def test_headers_that_come_too_slowly_are_given_up(small: Service) -> None:
-    with raw(small, b"POST /api/chat/openai HT") as sock:
-        assert sock.recv(100) == b""
-
-
-def test_an_idle_connection_outlives_the_deadline_for_headers(small: Service) -> None:
-    with connected(small) as connection:
-        for _ in range(2):
-            connection.request("GET", "/healthz")
-            assert read(connection.getresponse()).status == 200
-            time.sleep(1.2)  # longer than the headers' deadline, to see that the connection is still open
-        connection.sock.sendall(b"GET /healthz HT")
-        assert connection.sock.recv(100) == b""
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ import pytest
 
 from app.simulator import ANSWER, EMOJI, words
 from tests.client import HELLO, Reply, ask, chat, chat_bytes, raw, read
+from tests.machine import slack
 from tests.processes import Processes, Service, Simulator, wait_for
 
 THREADS = "gunicorn --config /dev/null --no-control-socket --worker-class gthread --threads 20 wsgi:app"
@@ -168,15 +169,15 @@ def test_the_provider_s_connection_closes_when_the_reader_of_a_thread_leaves(
         simulator.received(marker)
         if fault in ("@stall-3", "@endless"):
             assert sock.recv(1), "in mid-answer"
-    assert wait_for(lambda: simulator.received(marker)["closed"], 2) == "client"
+    assert wait_for(lambda: simulator.received(marker)["closed"], 2 * slack()) == "client"
 
 
 def test_a_reader_over_http_1_0_that_leaves_before_the_first_byte_leaves_no_traceback(
-    processes: Processes, environment: Mapping[str, str]
+    processes: Processes, environment: Mapping[str, str], simulator: Simulator
 ) -> None:
-    service = processes.fresh_service(environment, THREADS)
-    with raw(service, chat_bytes("openai", "demo@hang").replace(b"HTTP/1.1", b"HTTP/1.0")):
-        time.sleep(0.3)
+    service, marker = processes.fresh_service(environment, THREADS), uuid.uuid4().hex
+    with raw(service, chat_bytes("openai", f"{marker}@hang").replace(b"HTTP/1.1", b"HTTP/1.0")):
+        wait_for(lambda: simulator.received(marker))
     wait_for(lambda: '"client_gone"' in service.log.read_text())
     time.sleep(0.2)  # gunicorn's own line, if there is one, comes after ours
     assert "Traceback" not in service.log.read_text()

@@ -4,8 +4,6 @@ import ast
 import importlib
 import pkgutil
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +16,7 @@ from app import config
 from app.answer import CODES
 from app.providers import PROVIDERS
 from app.wire import WIRES
-from tests.processes import ROOT, environment_without
+from tests.processes import ROOT
 
 APP = ROOT / "app"
 FILES = sorted(path for path in APP.rglob("*.py") if "migrations" not in path.parts)
@@ -144,13 +142,3 @@ def test_the_readme_names_every_setting_with_its_default() -> None:
     for provider in PROVIDERS.values():
         for setting in (provider.key, *provider.settings):
             assert f"`{setting.variable}`" in readme, setting.variable
-
-
-def test_the_service_starts_within_its_budget_of_cpu(tmp_path: Path) -> None:
-    """CPU time, the best of three: a bound on what is imported, not on the machine."""
-    code = "from app import create_app; create_app(); import time; print(time.process_time())"
-    environment = environment_without({"DATABASE_URL": f"sqlite:///{tmp_path}/sluice.db"})
-    untraced = {name: value for name, value in environment.items() if not name.startswith("COVERAGE")}
-    command = [sys.executable, "-c", code]
-    runs = [subprocess.run(command, cwd=ROOT, env=untraced, capture_output=True, check=True) for _ in range(3)]
-    assert min(float(run.stdout) for run in runs) < 1.2

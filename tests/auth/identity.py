@@ -156,6 +156,15 @@ class Identity:
 
         return reply
 
+    def held(self, go_on: Event) -> Reply:
+        """Answer as it should be, when told to go on."""
+
+        def reply(request: BaseHTTPRequestHandler) -> None:
+            go_on.wait()
+            self.publish(request)
+
+        return reply
+
 
 def answer(request: BaseHTTPRequestHandler, body: bytes, status: int = 200, **headers: str) -> None:
     request.send_response(status)

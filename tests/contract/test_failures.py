@@ -10,6 +10,7 @@ import pytest
 from app.answer import CODES
 from app.providers import PROVIDERS
 from tests.client import Reply, ask, chat, chat_bytes, raw
+from tests.machine import slack
 from tests.processes import Processes, Service, Simulator, wait_for
 
 
@@ -204,7 +205,7 @@ def test_the_provider_s_connection_closes_when_the_reader_leaves(
             number = wait_for(partial(newest, simulator, before))["id"]
             if model in ("demo@stall-3", "demo@endless"):
                 assert sock.recv(1), "in mid-answer"
-        assert wait_for(partial(closed, simulator, number), 2) == "client"
+        assert wait_for(partial(closed, simulator, number), 2 * slack()) == "client"
 
 
 def newest(simulator: Simulator, before: int) -> dict[str, Any] | None:

@@ -9,7 +9,8 @@ import pytest
 from tests.canaries.marks import found_in_files
 from tests.faults import scripts
 from tests.faults.far import Far
-from tests.faults.sluice import ANSWER, CANARIES, KEYS, PROMPT, Sluice, environment, start
+from tests.faults.sluice import ANSWER, CANARIES, HASTY, KEYS, PROMPT, STRICT, Sluice, environment, start
+from tests.machine import slack
 from tests.processes import Processes
 
 SENT = {
@@ -28,12 +29,29 @@ def far() -> Iterator[Far]:
 
 @pytest.fixture(scope="session")
 def sluice(processes: Processes, far: Far) -> Iterator[Sluice]:
-    """The service, in scaled time. At the end its log has one record for each chat, and nobody's secrets."""
-    far.script("warm", scripts.ok)
-    started = start(processes, far, environment(far))
+    """The service, whose deadlines are far away."""
+    yield from _served(processes, far, "patient")
+
+
+@pytest.fixture(scope="session")
+def hasty(processes: Processes, far: Far) -> Iterator[Sluice]:
+    """The service in scaled time: a provider has less than a second for anything."""
+    yield from _served(processes, far, "hasty", **HASTY)
+
+
+@pytest.fixture(scope="session")
+def strict(processes: Processes, far: Far) -> Iterator[Sluice]:
+    """The service in scaled time: a client has less than a second for anything."""
+    yield from _served(processes, far, "strict", **STRICT)
+
+
+def _served(processes: Processes, far: Far, name: str, **changes: str) -> Iterator[Sluice]:
+    """Start a service. At the end its log has one record for each chat, and nobody's secrets."""
+    far.script(f"warm and {name}", scripts.ok)
+    started = start(processes, far, environment(far, **changes))
     for mode, source in zip(("text", "sse"), SOURCES, strict=True):
         started.take_key_from(source)
-        assert ANSWER in started.chat("warm", mode).text()
+        assert ANSWER in started.chat(f"warm and {name}", mode).text()
     started.calm()
     yield started
     assert_clean(started)
@@ -50,7 +68,10 @@ def _settled(request: pytest.FixtureRequest, sluice: Sluice, far: Far) -> Iterat
     The provider was sent nothing but what it needs; its connections are closed within a second, but for those over
     which a whole answer came; nothing is left in the worker; it is alive, and quick.
     """
-    sluice.take_key_from(source_of(request.node.name))
+    others = {"hasty", "strict"}.intersection(request.fixturenames)
+    services = [request.getfixturevalue(name) for name in others] or [sluice]
+    for service in services:
+        service.take_key_from(source_of(request.node.name))
     far.hang_up()
     before = len(far.all_asked())
     yield
@@ -59,9 +80,10 @@ def _settled(request: pytest.FixtureRequest, sluice: Sluice, far: Far) -> Iterat
         assert set(asked.headers) <= SENT, asked.headers
         assert asked.headers["accept-encoding"] == "identity"
         assert asked.headers["authorization"].removeprefix("Bearer ") in KEYS.values()
-        assert asked.kept or asked.wait_closed(1)
-    sluice.assert_calm()
-    assert min(sluice.healthz_ms() for _ in range(3)) < 100
+        assert asked.kept or asked.wait_closed(slack())
+    for service in services:
+        service.assert_calm()
+        assert service.is_quick()
 
 
 @pytest.fixture(params=["text", "sse"])

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from threading import Event, Lock, Thread
 from typing import Self
 
-SECONDS = 10
+SECONDS = 30
 """How long anything may take before a script gives up."""
 
 _CLOSED = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR

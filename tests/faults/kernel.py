@@ -31,6 +31,11 @@ def connecting(port: int) -> bool:
     return any(row.remote == port and row.state == CONNECTING for row in rows())
 
 
+def connected(port: int, client_port: int) -> bool:
+    """Tell whether the service's side of a client's connection is still open."""
+    return any((row.local, row.remote, row.state) == (port, client_port, ESTABLISHED) for row in rows())
+
+
 def listening(port: int) -> bool:
     """Tell whether somebody accepts connections, or at least lets them wait."""
     with socket.socket() as sock:

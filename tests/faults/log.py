@@ -3,7 +3,8 @@
 from typing import Any
 
 from app.answer import CODES
-from tests.faults.sluice import Sluice
+from tests.faults.sluice import SOON, Sluice
+from tests.machine import slack
 
 OUTCOMES = CODES | {"ok", "client_gone", "client_stalled"}
 
@@ -16,15 +17,15 @@ def logged(
     *,
     upstream: int | None = None,
     attempts: int = 0,
-    seconds: tuple[float, float] = (0, 1),
+    seconds: tuple[float, float] = (0, SOON),
 ) -> dict[str, Any]:
-    """Return a chat's record, which says this, and that it took so long."""
+    """Return a chat's record, which says this, and that it took so long; at most, on a quiet machine."""
     record = sluice.record(request_id)
     told = {name: record[name] for name in ("outcome", "status", "upstreamStatus", "attempts")}
     assert told == {"outcome": outcome, "status": status, "upstreamStatus": upstream, "attempts": attempts}, record
     assert outcome in OUTCOMES
     assert record["keySource"] in (None, sluice.source)
     low, high = seconds
-    assert low - 0.05 <= record["durationMs"] / 1000 <= high, record
+    assert low - 0.05 <= record["durationMs"] / 1000 <= low + (high - low) * slack(), record
     assert record["ttftMs"] is None or record["ttftMs"] <= record["durationMs"]
     return record

@@ -1,7 +1,9 @@
 """Providers that take their time, each in its own way."""
 
+from threading import Event
+
 from tests.faults import scripts
-from tests.faults.far import Peer, Script
+from tests.faults.far import SECONDS, Peer, Script
 
 WORD = "word "
 WORDS = "".join(f"{number} " for number in range(10))
@@ -30,10 +32,13 @@ sedate = ticking(0.3)
 """Often enough never to be idle, and seldom enough for hundreds of them."""
 
 
-def short(peer: Peer) -> None:
-    """Take a second for ten words."""
-    peer.send(scripts.CHUNKED)
-    for word in WORDS.split():
-        peer.send(scripts.chunk(scripts.delta(f"{word} ")))
-        peer.wait(0.1)
-    peer.send(scripts.chunk(scripts.stop(), scripts.DONE), scripts.LAST)
+def short(go_on: Event) -> Script:
+    """Begin with the first of ten words; say the others when told to go on."""
+    first, *others = (scripts.chunk(scripts.delta(f"{word} ")) for word in WORDS.split())
+
+    def script(peer: Peer) -> None:
+        peer.send(scripts.CHUNKED, first)
+        assert go_on.wait(SECONDS)
+        peer.send(*others, scripts.chunk(scripts.stop(), scripts.DONE), scripts.LAST)
+
+    return script

@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.faults.sluice import KEY, PROMPT
 
-SECONDS = 10
+SECONDS = 30
 """How long anything may take before a test gives up."""
 
 

@@ -5,9 +5,10 @@ import pytest
 from tests.faults.log import logged
 from tests.faults.raw import body, connect, head, new_id
 from tests.faults.sluice import Sluice
+from tests.machine import slack
 
 MILLISECONDS = 50
-"""How long the service may work on a body; the best of a few tries, because the machine has other work too."""
+"""How long the service may work on a body on a quiet machine; one of a few tries is enough, as any has other work."""
 
 WHOLE = body("m")
 OPEN = WHOLE[:-1]
@@ -102,12 +103,12 @@ def refused(sluice: Sluice, data: bytes) -> float:
 @pytest.mark.parametrize("data", NOT_JSON.values(), ids=NOT_JSON)
 def test_k19_what_is_not_json_is_refused(sluice: Sluice, data: bytes) -> None:
     before = len(sluice.far.all_asked())
-    assert min(refused(sluice, data) for _ in range(3)) < MILLISECONDS
+    assert any(refused(sluice, data) < MILLISECONDS * slack() for _ in range(5))
     assert len(sluice.far.all_asked()) == before
 
 
 @pytest.mark.parametrize("data", HOSTILE.values(), ids=HOSTILE)
 def test_k20_what_is_made_to_hurt_is_refused_as_quickly(sluice: Sluice, data: bytes) -> None:
     before = len(sluice.far.all_asked())
-    assert min(refused(sluice, data) for _ in range(5)) < MILLISECONDS
+    assert any(refused(sluice, data) < MILLISECONDS * slack() for _ in range(5))
     assert len(sluice.far.all_asked()) == before

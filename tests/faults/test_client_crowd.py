@@ -10,12 +10,13 @@ from tests.faults.far import Far
 from tests.faults.log import logged
 from tests.faults.paces import endless
 from tests.faults.raw import body, chat, connect, head, new_id
-from tests.faults.sluice import ANSWER, Sluice, environment, start
+from tests.faults.sluice import ANSWER, SOON, Sluice, environment, start
+from tests.machine import slack
 from tests.processes import Processes, wait_for
 
 SEATS = 5
 MILLISECONDS = 50
-"""How long a refusal may take, as the client sees it; the best of a few."""
+"""How long a refusal may take, as the client sees it, on a quiet machine; one of a few is enough."""
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +53,9 @@ def test_k22_one_chat_too_many_is_refused_at_once_and_the_others_go_on(
             client.until(b"word ")
         unread = head("{}", f"Content-Length: {len(body(extra))}", mode=mode).decode()
         ids = [new_id() for _ in range(10)]
-        assert min(shed(small, unread.format(name).encode(), name) for name in ids) < MILLISECONDS
+        assert any(shed(small, unread.format(name).encode(), name) < MILLISECONDS * slack() for name in ids)
         assert far.asked(extra) == []
-        assert small.healthz_ms() < 100
+        assert small.is_quick()
         before = [len(client.received) for client in seated]
         for client, size in zip(seated, before, strict=True):
             wait_for(lambda client=client, size=size: client.take() and len(client.received) > size + 100)  # type: ignore[misc]
@@ -68,7 +69,7 @@ def test_k22_one_chat_too_many_is_refused_at_once_and_the_others_go_on(
             assert not client.ended
             client.leave("fin")
     for name in names:
-        logged(small, name, "client_gone", 200, upstream=200, attempts=1, seconds=(0, 5))
+        logged(small, name, "client_gone", 200, upstream=200, attempts=1, seconds=(0, 2 * SOON))
     small.assert_calm()
 
 
@@ -84,11 +85,11 @@ def test_k22_a_crowd_that_is_refused_costs_the_seated_ones_little(small: Sluice,
             crowd = [stack.enter_context(connect(small.port, head(name, "Content-Length: 9"))) for name in names]
             for client in crowd:
                 client.until(b"}")
-        assert sorted(beats)[len(beats) * 9 // 10] < 500  # milliseconds; where nothing else runs, it is less than 100
+        assert sorted(beats)[len(beats) * 9 // 10] < 200 * slack()  # milliseconds
         for client in crowd:
             assert client.answer().failure() == (503, "shed")
         for client in seated:
-            assert client.take(1)
+            assert client.take()
             assert not client.ended
     for name in names:
         logged(small, name, "shed", 503)

@@ -11,11 +11,12 @@ from tests.faults.far import Far, Script
 from tests.faults.log import logged
 from tests.faults.paces import WORD, endless, sedate, silent, stalling
 from tests.faults.raw import chat, connect, new_id
-from tests.faults.sluice import ANSWER, COMMIT, Sluice, environment, start
+from tests.faults.sluice import ANSWER, COMMIT, FIRST_EVENT, SOON, Sluice, environment, start
+from tests.machine import slack
 from tests.processes import Processes, wait_for
 
-SOON = 1.0
-"""Seconds within which the provider must feel that the client has left."""
+FELT = 1.0
+"""Seconds within which the provider must feel that the client has left, on a quiet machine."""
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def black_hole() -> Iterator[int]:
 @pytest.fixture(scope="module")
 def lost(processes: Processes, far: Far, black_hole: int) -> Sluice:
     """A service that would try for a long time to reach its provider."""
-    changes = {"OPENAI_BASE_URL": f"http://127.0.0.1:{black_hole}/v1", "CONNECT_TIMEOUT_SECONDS": "8"}
+    changes = {"OPENAI_BASE_URL": f"http://127.0.0.1:{black_hole}/v1", "CONNECT_TIMEOUT_SECONDS": "30"}
     started = start(processes, far, environment(far, **changes))
     started.chat(far.script("warm but lost", scripts.ok), provider="groq")
     started.calm()
@@ -48,9 +49,9 @@ def test_k1_a_client_leaves_while_the_provider_is_being_connected_to(lost: Sluic
         wait_for(lambda: sum(row.remote == black_hole for row in kernel.rows()) > waiting)
         assert client.received == b""
         client.leave(way)
-        wait_for(lambda: sum(row.remote == black_hole for row in kernel.rows()) == waiting, SOON)
+        wait_for(lambda: sum(row.remote == black_hole for row in kernel.rows()) == waiting, FELT * slack())
         if way == "half":
-            assert client.end(SOON)
+            assert client.end(FELT * slack())
             assert all(answer.status >= 400 for answer in client.answers())
     logged(lost, name, "client_gone", 499, attempts=1)
     lost.assert_calm()
@@ -71,24 +72,24 @@ def test_k1_a_client_leaves_while_the_provider_thinks(
         assert asked.closed_at is None
         assert client.take(0.1) == b""
         left = client.leave(way)
-        assert 0 <= asked.wait_closed(SOON) - left < SOON
+        assert 0 <= asked.wait_closed() - left < FELT * slack()
         if way == "half":
-            assert client.end(SOON)
+            assert client.end(FELT * slack())
             assert all(answer.status >= 400 for answer in client.answers())
     record = logged(sluice, name, "client_gone", 499, upstream=upstream, attempts=1)
     assert (record["ttftMs"], record["events"], record["bytesOut"]) == (None, 0, 0)
 
 
 def test_k1_a_client_leaves_after_the_headers_had_to_go_out_alone(
-    sluice: Sluice, far: Far, model: str, mode: str
+    hasty: Sluice, far: Far, model: str, mode: str
 ) -> None:
     far.script(model, silent)
-    with connect(sluice.port, chat(model, name := new_id(), mode=mode)) as client:
-        client.until(b"\r\n\r\n", COMMIT + 0.5)
+    with connect(hasty.port, chat(model, name := new_id(), mode=mode)) as client:
+        client.until(b"\r\n\r\n")
         (asked,) = far.asked(model)
         left = client.leave("fin")
-        assert 0 <= asked.wait_closed(SOON) - left < SOON
-    record = logged(sluice, name, "client_gone", 200, attempts=1, seconds=(COMMIT, COMMIT + 1))
+        assert 0 <= asked.wait_closed() - left < FELT * slack()
+    record = logged(hasty, name, "client_gone", 200, attempts=1, seconds=(COMMIT, FIRST_EVENT))
     assert (record["ttftMs"], record["events"]) == (None, 0)
 
 
@@ -101,9 +102,9 @@ def leave_in_mid_answer(sluice: Sluice, far: Far, model: str, mode: str, script:
         assert asked.closed_at is None
         assert not client.ended
         left = client.leave(way)
-        assert 0 <= asked.wait_closed(SOON) - left < SOON
+        assert 0 <= asked.wait_closed() - left < FELT * slack()
         if way == "half":
-            client.end(SOON)
+            client.end(FELT * slack())
         answer = client.answer()
     record = logged(sluice, name, "client_gone", 200, upstream=200, attempts=1)
     assert len(far.asked(model)) == 1
@@ -144,7 +145,7 @@ def test_k4_a_client_that_closes_its_half_counts_as_gone_and_never_sees_a_clean_
 
 @pytest.mark.parametrize("way", ["fin", "reset"])
 def test_k25_two_hundred_clients_leave_at_once(sluice: Sluice, far: Far, model: str, mode: str, way: str) -> None:
-    """Two seconds in place of one, because the provider's two hundred threads wake on the same cores."""
+    """Twice the time, because the provider's two hundred threads wake on the same cores."""
     far.script(model, sedate)
     names = [new_id() for _ in range(200)]
     with ExitStack() as crowd, sluice.pulse() as beats:
@@ -154,8 +155,8 @@ def test_k25_two_hundred_clients_leave_at_once(sluice: Sluice, far: Far, model: 
         assert len(far.asked(model)) == 200
         beats.clear()
         left = [client.leave(way) for client in clients]
-        closed = [asked.wait_closed(2) for asked in far.asked(model)]
-    assert max(closed) - min(left) < 2
-    assert sorted(beats)[len(beats) * 9 // 10] < 100
+        closed = [asked.wait_closed() for asked in far.asked(model)]
+    assert max(closed) - min(left) < 2 * FELT * slack()
+    assert sorted(beats)[len(beats) * 9 // 10] < 100 * slack()
     for name in names:
-        logged(sluice, name, "client_gone", 200, upstream=200, attempts=1, seconds=(0, 10))
+        logged(sluice, name, "client_gone", 200, upstream=200, attempts=1, seconds=(0, 4 * SOON))

@@ -13,13 +13,14 @@ from tests.faults.far import Far, Script
 from tests.faults.log import logged
 from tests.faults.paces import endless
 from tests.faults.raw import Client, body, chat, connect, head, new_id
-from tests.faults.sluice import ANSWER, Sluice, environment, start
+from tests.faults.sluice import ANSWER, SOON, Sluice, environment, start
+from tests.machine import slack
 from tests.processes import Processes, wait_for
 
 SHARE, RATE = 2, 30
 """How many chats a user may have at once, and begin in a minute."""
 MILLISECONDS = 50
-"""How long a refusal may take, as the client sees it; the best of a few."""
+"""How long a refusal may take, as the client sees it, on a quiet machine; one of a few is enough."""
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +59,7 @@ def test_k16_who_may_ask_is_told_so_and_who_may_not_is_told_nothing(
     started = time.monotonic()
     with connect(known.port, request) as client:
         assert client.end() == "fin"
-        assert time.monotonic() - started < 0.5
+        assert time.monotonic() - started < SOON
         answer = client.answer()
     assert (answer.status, answer.body) == (204, b"")
     found = {name: value for name, value in answer.headers.items() if name.startswith("access-control-")}
@@ -108,7 +109,7 @@ def refused(known: Sluice, model: str, expected: tuple[int, str], *headers: str)
     started = time.monotonic()
     with connect(known.port, head(name := new_id(), *headers, "Content-Length: 5000000")) as client:
         client.until(b"}")
-        assert time.monotonic() - started < 0.5
+        assert time.monotonic() - started < SOON
         answer = client.answer()
     assert answer.failure() == expected
     assert answer.headers.get("www-authenticate") == ("Bearer" if expected[0] == 401 else None)
@@ -152,10 +153,10 @@ def test_k22_a_user_s_chat_too_many_is_refused_at_once_and_all_others_go_on(
         ]
         for client in running:
             client.until(b"word ")
-        assert min(over(known, greedy, extra) for _ in range(8)) < MILLISECONDS
+        assert any(over(known, greedy, extra) < MILLISECONDS * slack() for _ in range(8))
         assert far.asked(extra) == []
         answered(known, extra, other)
-        assert known.healthz_ms() < 100
+        assert known.is_quick()
         for client in running:
             goes_on(client)
         running[0].leave("fin")
@@ -164,7 +165,8 @@ def test_k22_a_user_s_chat_too_many_is_refused_at_once_and_all_others_go_on(
         goes_on(running[1])
         running[1].leave("fin")
     for name in names:
-        assert logged(known, name, "client_gone", 200, upstream=200, attempts=1, seconds=(0, 5))["user"] == greedy
+        record = logged(known, name, "client_gone", 200, upstream=200, attempts=1, seconds=(0, 2 * SOON))
+        assert record["user"] == greedy
     known.assert_calm()
 
 
@@ -210,6 +212,6 @@ def test_k22_who_asks_too_often_is_refused_at_once_and_nobody_else_is(known: Slu
     for _ in range(RATE):
         answered(known, model, eager)
     before = len(far.asked(model))
-    assert min(over(known, eager, model) for _ in range(5)) < MILLISECONDS
+    assert any(over(known, eager, model) < MILLISECONDS * slack() for _ in range(8))
     assert len(far.asked(model)) == before
     answered(known, model, other)

@@ -5,15 +5,21 @@ from threading import Event
 
 import pytest
 
-from tests.faults import scripts
+from tests.faults import kernel, scripts
 from tests.faults.far import Far, Peer, Script
 from tests.faults.log import logged
 from tests.faults.paces import WORD, endless, stalling
 from tests.faults.raw import chat, connect, new_id
-from tests.faults.sluice import ANSWER, SCALED, Sluice
+from tests.faults.sluice import ANSWER, SECONDS, SOON, WRITE, Sluice
+from tests.machine import slack
 from tests.processes import wait_for
 
-WRITE = float(SCALED["WRITE_TIMEOUT_SECONDS"])
+FELT = 1.0
+"""Seconds within which the provider must feel that the client has left, on a quiet machine."""
+
+
+LATE = 1.6
+"""Seconds that the write deadline may be late, on a quiet machine: it is looked for only now and then."""
 
 
 def flood(sent: list[int]) -> Script:
@@ -30,58 +36,56 @@ def flood(sent: list[int]) -> Script:
 
 
 def test_k5_a_client_that_reads_nothing_is_cut_and_its_provider_held_back_until_then(
-    sluice: Sluice, far: Far, model: str, mode: str
+    strict: Sluice, far: Far, model: str, mode: str
 ) -> None:
     sent = [0]
     far.script(model, flood(sent))
-    with connect(sluice.port, chat(model, name := new_id(), mode=mode), receive_buffer=4096) as client:
+    with connect(strict.port, chat(model, name := new_id(), mode=mode), receive_buffer=4096) as client:
         (asked,) = wait_for(lambda: far.asked(model))
-        time.sleep(WRITE / 2)  # enough to fill every buffer on the way
-        before = sent[0]
-        time.sleep(WRITE / 4)
-        assert sent[0] == before, "the provider is not held back"
-        assert 0 < before < 16 * 1024**2
-        assert asked.closed_at is None
-        assert WRITE - 0.1 < asked.wait_closed(3 * WRITE) - asked.at < 3 * WRITE
+        ended = asked.wait_closed()
+        assert 0 < sent[0] < 16 * 1024**2, "the provider is not held back"
+        assert WRITE - 0.1 < ended - asked.at < WRITE + LATE * slack()
         client.end()
         answer = client.answer()
     assert answer.status == 200
     assert not answer.whole
     assert b"[DONE]" not in answer.body
-    record = logged(sluice, name, "client_stalled", 200, upstream=200, attempts=1, seconds=(WRITE, 3 * WRITE))
+    window = (WRITE, WRITE + LATE)
+    record = logged(strict, name, "client_stalled", 200, upstream=200, attempts=1, seconds=window)
     assert record["bytesOut"] > len(answer.body)
 
 
-def test_k5_a_client_that_reads_slowly_but_steadily_is_not_cut(sluice: Sluice, far: Far, model: str, mode: str) -> None:
-    """Its kernel takes something every 0.3 s.
+def test_k5_a_client_that_reads_slowly_but_steadily_is_not_cut(strict: Sluice, far: Far, model: str, mode: str) -> None:
+    """Its kernel takes something every 0.1 s.
 
     But a full send buffer wakes its writer only when a third of it is free, at this pace after many a timeout.
     """
     far.script(model, flood([0]))
-    with connect(sluice.port, chat(model, name := new_id(), mode=mode), receive_buffer=4096) as client:
+    with connect(strict.port, chat(model, name := new_id(), mode=mode), receive_buffer=4096) as client:
         (asked,) = wait_for(lambda: far.asked(model))
         while time.monotonic() < asked.at + 3.5 * WRITE:
-            assert client.take(WRITE, 2048), client.ended
-            time.sleep(0.1)
+            assert client.take(size=2048), client.ended
+            time.sleep(0.03)
         assert asked.closed_at is None
         client.leave("fin")
-        asked.wait_closed(1)
-    logged(sluice, name, "client_gone", 200, upstream=200, attempts=1, seconds=(3 * WRITE, 6 * WRITE))
+        asked.wait_closed(FELT * slack())
+    logged(strict, name, "client_gone", 200, upstream=200, attempts=1, seconds=(3 * WRITE, 6 * WRITE))
 
 
 def test_k5_a_client_that_stops_reading_once_all_is_sent_leaves_no_traceback(
-    sluice: Sluice, far: Far, model: str, mode: str
+    strict: Sluice, far: Far, model: str, mode: str
 ) -> None:
     """All of the answer fits into the buffers on the way; the kernel ends the kept connection, at no chat of ours."""
     parts = [scripts.chunk(scripts.delta("x" * 16_000)) for _ in range(60)]
     end = scripts.chunk(scripts.stop(), scripts.DONE)
     far.script(model, lambda peer: peer.send(scripts.CHUNKED, *parts, end, scripts.LAST))
-    with connect(sluice.port, chat(model, name := new_id(), mode=mode), receive_buffer=4096) as client:
-        logged(sluice, name, "ok", 200, upstream=200, attempts=1, seconds=(0.0, WRITE))
-        time.sleep(2 * WRITE)
+    with connect(strict.port, chat(model, name := new_id(), mode=mode), receive_buffer=4096) as client:
+        logged(strict, name, "ok", 200, upstream=200, attempts=1)
+        wait_for(lambda: not kernel.connected(strict.port, client.port()))
         client.end()
         assert not client.answer().whole
-    assert "Socket error" not in sluice.service.log.read_text()
+    strict.healthz_ms()  # which comes behind whatever the worker has to say of it
+    assert "Socket error" not in strict.service.log.read_text()
 
 
 def test_k6_a_request_sent_ahead_is_answered_afterwards(sluice: Sluice, far: Far, model: str, mode: str) -> None:
@@ -89,7 +93,7 @@ def test_k6_a_request_sent_ahead_is_answered_afterwards(sluice: Sluice, far: Far
 
     def script(peer: Peer) -> None:
         peer.send(scripts.CHUNKED, scripts.chunk(scripts.delta("first")))
-        go_on.wait(5)
+        go_on.wait(SECONDS)
         peer.send(scripts.chunk(scripts.delta("-conclusion"), scripts.stop(), scripts.DONE), scripts.LAST)
 
     far.script(model, script)
@@ -102,13 +106,12 @@ def test_k6_a_request_sent_ahead_is_answered_afterwards(sluice: Sluice, far: Far
         assert not far.asked(second)
         go_on.set()
         client.until(ANSWER.encode())
-        wait_for(lambda: client.take(0.05) == b"")
+        wait_for(lambda: client.take(0.05) == b"" and all(answer.whole for answer in client.answers()))
         found = client.answers()
     assert [answer.status for answer in found] == [200, 200]
-    assert all(answer.whole for answer in found)
     assert [answer.headers["x-request-id"] for answer in found] == names
     assert [b"-conclusion" in answer.body for answer in found] == [True, False]
-    for name, seconds in zip(names, [(0.2, 2.0), (0.0, 1.0)], strict=True):
+    for name, seconds in zip(names, [(0.2, SOON), (0.0, SOON)], strict=True):
         logged(sluice, name, "ok", 200, upstream=200, attempts=1, seconds=seconds)
 
 
@@ -126,9 +129,9 @@ def test_k6_a_client_that_leaves_behind_a_request_sent_ahead_is_seen(
         assert client.take(0.1) == b""
         (asked,) = far.asked(model)
         left = client.leave(way)
-        assert asked.wait_closed(1) - left < 1
+        assert asked.wait_closed() - left < FELT * slack()
         if way == "half":
-            client.end(1)
+            client.end()
         assert not client.answer().whole
     logged(sluice, names[0], "client_gone", 200, upstream=200, attempts=1)
     assert far.asked(second) == []
@@ -172,7 +175,7 @@ def test_k24_a_client_of_http_1_0_that_leaves_is_seen(sluice: Sluice, far: Far, 
         client.until(ANSWER.encode())
         (asked,) = far.asked(model)
         left = client.leave("fin")
-        assert asked.wait_closed(1) - left < 1
+        assert asked.wait_closed() - left < FELT * slack()
     logged(sluice, name, "client_gone", 200, upstream=200, attempts=1)
 
 
@@ -186,7 +189,7 @@ def test_k24_a_client_of_http_1_0_that_closes_its_half_sees_a_reset(
         client.until((ANSWER if script is stalling else WORD).encode())
         (asked,) = far.asked(model)
         left = client.leave("half")
-        assert asked.wait_closed(1) - left < 1
-        assert client.end(1) == "reset"
+        assert asked.wait_closed() - left < FELT * slack()
+        assert client.end() == "reset"
         assert b"[DONE]" not in client.received
     logged(sluice, name, "client_gone", 200, upstream=200, attempts=1)

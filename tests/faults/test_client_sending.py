@@ -9,17 +9,17 @@ from tests.faults import scripts
 from tests.faults.far import Far, Peer
 from tests.faults.log import logged
 from tests.faults.raw import Client, body, chat, chunked, connect, head, new_id
-from tests.faults.sluice import ANSWER, SCALED, Sluice
+from tests.faults.sluice import ANSWER, BODY, HEADER, SECONDS, SOON, Sluice
+from tests.machine import slack
 from tests.processes import wait_for
 
-HEADERS, BODY = (float(SCALED[name]) for name in ("HEADER_TIMEOUT_SECONDS", "BODY_TIMEOUT_SECONDS"))
+LATE = 0.8
+"""Seconds that a deadline may be late, on a quiet machine."""
 
 LIMIT = 10 * 1024**2
 """The largest body, in bytes: the service's default."""
 
 CHUNKED = "Transfer-Encoding: chunked"
-AT_ONCE = 0.5
-"""Seconds: for what must not wait for anything."""
 
 
 def trickle(client: Client, data: bytes) -> None:
@@ -44,70 +44,70 @@ def assert_unasked(sluice: Sluice, model: str) -> None:
 
 
 @pytest.mark.parametrize("before", [0, 40, 100], ids=["request line", "headers", "last line"])
-def test_k7_headers_that_come_too_slowly_are_given_up(sluice: Sluice, model: str, before: int) -> None:
+def test_k7_headers_that_come_too_slowly_are_given_up(strict: Sluice, model: str, before: int) -> None:
     request = head(name := new_id(), "Content-Length: 100")
     started = time.monotonic()
-    with connect(sluice.port, request[:before]) as client:
+    with connect(strict.port, request[:before]) as client:
         trickle(client, request[before:])
         assert client.end() in {"fin", "reset"}
-        assert HEADERS - 0.05 < time.monotonic() - started < HEADERS + 0.8
+        assert HEADER - 0.05 < time.monotonic() - started < HEADER + LATE * slack()
         assert client.received == b""
-    assert sluice.records(name) == []
+    assert strict.records(name) == []
 
 
-def test_k7_the_next_request_s_headers_have_the_same_deadline(sluice: Sluice, far: Far, model: str) -> None:
+def test_k7_the_next_request_s_headers_have_the_same_deadline(strict: Sluice, far: Far, model: str) -> None:
     far.script(model, scripts.ok)
     names = [new_id(), new_id()]
-    with connect(sluice.port, chat(model, names[0])) as client:
+    with connect(strict.port, chat(model, names[0])) as client:
         client.until(b"0\r\n\r\n")
-        assert client.take(HEADERS + 0.3) == b""
+        assert client.take(HEADER + 0.3) == b""
         assert not client.ended  # an idle connection stays open for longer than headers may take
         started = time.monotonic()
         trickle(client, chat(model, names[1]))
         client.end()
-        assert HEADERS - 0.05 < time.monotonic() - started < HEADERS + 0.8
+        assert HEADER - 0.05 < time.monotonic() - started < HEADER + LATE * slack()
         assert client.answer().body.decode() == ANSWER
     assert len(far.asked(model)) == 1
-    assert sluice.records(names[1]) == []
+    assert strict.records(names[1]) == []
 
 
 @pytest.mark.parametrize("early", [0, 40], ids=["during the answer before", "with the request before"])
-def test_k7_so_have_headers_that_began_to_come_early(sluice: Sluice, far: Far, model: str, early: int) -> None:
+def test_k7_so_have_headers_that_began_to_come_early(strict: Sluice, far: Far, model: str, early: int) -> None:
     """Their first byte is read without waiting, so that nothing that waits for it is told."""
     go_on = Event()
 
     def script(peer: Peer) -> None:
         peer.send(scripts.CHUNKED, scripts.chunk(scripts.delta()))
-        go_on.wait(5)
+        go_on.wait(SECONDS)
         peer.send(scripts.chunk(scripts.stop(), scripts.DONE), scripts.LAST)
 
     far.script(model, script)
     names = [new_id(), new_id()]
     second = chat(model, names[1])
-    with connect(sluice.port, chat(model, names[0]), second[:early]) as client:
+    with connect(strict.port, chat(model, names[0]), second[:early]) as client:
         client.until(ANSWER.encode())
         client.send(second[early:40])
         go_on.set()
         client.until(b"0\r\n\r\n")
         started = time.monotonic()
-        client.end(HEADERS + 2)
-        assert HEADERS - 0.05 < time.monotonic() - started < HEADERS + 0.8
+        client.end()
+        assert HEADER - 0.05 < time.monotonic() - started < HEADER + LATE * slack()
         assert client.answer().whole
     assert len(far.asked(model)) == 1
-    assert sluice.records(names[1]) == []
+    assert strict.records(names[1]) == []
 
 
 @pytest.mark.parametrize("framing", ["Content-Length: 100", CHUNKED])
-def test_k8_a_body_that_comes_too_slowly_is_given_up(sluice: Sluice, model: str, framing: str) -> None:
+def test_k8_a_body_that_comes_too_slowly_is_given_up(strict: Sluice, model: str, framing: str) -> None:
     started = time.monotonic()
     data = body(model) if framing != CHUNKED else b"64\r\n" + body(model)
-    with connect(sluice.port, head(name := new_id(), framing)) as client:
+    with connect(strict.port, head(name := new_id(), framing)) as client:
         trickle(client, data)
         took = answered(client) - started
         assert client.answer().failure() == (408, "body_timeout")
-    assert BODY - 0.05 < took < BODY + 0.8
-    logged(sluice, name, "body_timeout", 408, seconds=(BODY, BODY + 0.8))
-    assert_unasked(sluice, model)
+    assert BODY - 0.05 < took < BODY + LATE * slack()
+    logged(strict, name, "body_timeout", 408, seconds=(BODY, BODY + LATE))
+    assert_unasked(strict, model)
 
 
 @pytest.mark.parametrize("sent", [0, 3])
@@ -116,7 +116,7 @@ def test_k9_a_body_shorter_than_announced_is_refused(sluice: Sluice, model: str,
     started = time.monotonic()
     with connect(sluice.port, head(name := new_id(), f"Content-Length: {len(content)}"), content[:sent]) as client:
         client.leave("half")
-        assert answered(client) - started < AT_ONCE
+        assert answered(client) - started < SOON
         assert client.answer().failure() == (400, "bad_body")
     logged(sluice, name, "bad_body", 400)
     assert_unasked(sluice, model)
@@ -155,7 +155,7 @@ def test_k10_a_body_that_says_it_is_too_large_is_refused_unread(sluice: Sluice, 
     started = time.monotonic()
     with connect(sluice.port, head(name := new_id(), f"Content-Length: {length}")) as client:
         client.until(b"}")
-        assert time.monotonic() - started < AT_ONCE
+        assert time.monotonic() - started < SOON
         assert client.answer().failure() == (413, "too_large")
     logged(sluice, name, "too_large", 413)
     assert_unasked(sluice, model)
@@ -182,7 +182,7 @@ def test_k11_a_chunked_body_that_grows_too_large_is_refused(sluice: Sluice, mode
     with connect(sluice.port, head(name := new_id(), CHUNKED), content) as client:
         client.until(b"}")
         assert client.answer().failure() == (413, "too_large")
-    logged(sluice, name, "too_large", 413, seconds=(0, 3))
+    logged(sluice, name, "too_large", 413, seconds=(0, 2 * SOON))
     assert_unasked(sluice, model)
 
 
@@ -204,7 +204,7 @@ def test_k12_a_chunk_without_a_proper_size_is_refused(sluice: Sluice, model: str
     broken = b"%x\r\n%b\r\n" % (len(content), content) + size + b"\r\nGET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
     started = time.monotonic()
     with connect(sluice.port, head(name := new_id(), CHUNKED), broken) as client:
-        assert answered(client) - started < AT_ONCE
+        assert answered(client) - started < SOON
         assert client.answer().failure() == (400, "bad_body")
     logged(sluice, name, "bad_body", 400)
     assert_unasked(sluice, model)

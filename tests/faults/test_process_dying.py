@@ -13,7 +13,8 @@ from tests.faults.log import logged
 from tests.faults.mistakes import BEFORE, MISTAKE
 from tests.faults.paces import endless
 from tests.faults.raw import Client, chat, connect, new_id
-from tests.faults.sluice import ANSWER, Sluice, environment
+from tests.faults.sluice import ANSWER, SECONDS, Sluice, environment
+from tests.machine import slack
 from tests.processes import Processes, wait_for
 
 HEALTHZ = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
@@ -30,17 +31,17 @@ def assert_cut(client: Client) -> None:
     assert b'"finish"' not in client.received
 
 
-def served_by_another(service: Sluice, before: list[int], seconds: float) -> None:
+def served_by_another(service: Sluice, before: list[int]) -> None:
     """Wait until a worker answers that is none of those before; many ask at once, so that each worker takes some."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:
         with ExitStack() as stack:
             clients = [stack.enter_context(connect(service.port, HEALTHZ)) for _ in range(10)]
             for client in clients:
-                client.until(b'"ok"', seconds)
+                client.until(b'"ok"')
             if any(worker_of(client) not in before for client in clients):
                 return
-    pytest.fail(f"no new worker answered within {seconds} s")
+    pytest.fail(f"no new worker answered within {SECONDS} s")
 
 
 def worker_of(client: Client) -> int:
@@ -53,7 +54,7 @@ def test_p4_a_killed_worker_s_answers_are_cut_others_go_on_and_a_new_one_serves(
     two = environment(far, WEB_CONCURRENCY="2")
     began = time.monotonic()
     pair = Sluice(processes.fresh_service(two, "gunicorn tests.faults.mistaken:app"), far)
-    patience = max(3, 2 * (time.monotonic() - began))  # where starting takes so long already, others use the machine
+    patience = max(3, 4 * (time.monotonic() - began))  # as a new worker starts as the first ones did
     wait_for(lambda: len(pair.service.pids()) == 3)
     far.script(model, endless)
     names: dict[Client, str] = {}
@@ -73,19 +74,19 @@ def test_p4_a_killed_worker_s_answers_are_cut_others_go_on_and_a_new_one_serves(
         killed = time.monotonic()
         os.kill(victim, signal.SIGKILL)
         for client in lost:
-            assert client.end(1)
+            assert client.end()
             assert_cut(client)
-        assert time.monotonic() - killed < 1
-        wait_for(lambda: sum(one.closed_at is not None for one in far.asked(model)) == len(lost), 1)
-        served_by_another(pair, before, patience)
+        assert time.monotonic() - killed < slack()
+        wait_for(lambda: sum(one.closed_at is not None for one in far.asked(model)) == len(lost))
+        served_by_another(pair, before)
         assert time.monotonic() - killed < patience
         for client in kept:
             size = len(client.received)
             while len(client.received) < size + 1000:
-                assert client.take(1)
+                assert client.take()
             client.leave("fin")
     for client in kept:
-        logged(pair, names[client], "client_gone", 200, upstream=200, attempts=1, seconds=(0, 10))
+        logged(pair, names[client], "client_gone", 200, upstream=200, attempts=1, seconds=(0, SECONDS))
     for client in lost:
         assert pair.records(names[client]) == []  # nobody is left to write one
 
@@ -93,7 +94,7 @@ def test_p4_a_killed_worker_s_answers_are_cut_others_go_on_and_a_new_one_serves(
 @pytest.fixture
 def mistaken(processes: Processes, far: Far) -> Sluice:
     """A service with a programmer's mistakes, which is soon taken for stuck."""
-    settings = environment(far, DRAIN_SECONDS=str(DRAIN), IDLE_TIMEOUT_SECONDS="9", WRITE_TIMEOUT_SECONDS="9")
+    settings = environment(far, DRAIN_SECONDS=str(DRAIN))
     line = f"gunicorn --timeout {STUCK} tests.faults.mistaken:app"
     return Sluice(processes.fresh_service(settings, line), far)
 
@@ -111,8 +112,8 @@ def test_p5_a_worker_whose_loop_is_stuck_is_replaced(mistaken: Sluice, far: Far,
             client.until(b"word ")
         started = time.monotonic()
         with connect(mistaken.port, f"GET /{path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()) as stuck:
-            ends = [client.end(STUCK + 5) for client in (text, sse, stuck)]
-            assert STUCK - 1.1 < time.monotonic() - started < STUCK + 4
+            ends = [client.end() for client in (text, sse, stuck)]
+            assert STUCK - 1.1 < time.monotonic() - started < STUCK + 4 * slack()
             assert stuck.received == b""
         assert set(ends) <= {"fin", "reset"}
         assert not text.answer().whole
@@ -121,8 +122,8 @@ def test_p5_a_worker_whose_loop_is_stuck_is_replaced(mistaken: Sluice, far: Far,
         if path == "sleep":
             assert sse.answer().parts()[-2]["data"]["code"] == "draining"
         for asked in far.asked(model):
-            asked.wait_closed(1)
-        served_by_another(mistaken, [mistaken.worker], 10)
+            asked.wait_closed()
+        served_by_another(mistaken, [mistaken.worker])
     if path == "sleep":
         for name in names:
             logged(mistaken, name, "draining", 200, upstream=200, attempts=1, seconds=(STUCK - 1, STUCK + 4))
@@ -145,7 +146,7 @@ def ask_mistaken(broken: Sluice, where: str, mode: str) -> tuple[Client, str]:
     request = chat(where, name := new_id(), "Connection: close", mode=mode).replace(b"/openai", b"/mistaken")
     before = broken.service.log.read_text().count(f"RuntimeError: {MISTAKE}")
     with connect(broken.port, request) as client:
-        client.end(2)
+        client.end()
     wait_for(lambda: broken.service.log.read_text().count(f"RuntimeError: {MISTAKE}") == before + 1)
     broken.assert_calm()
     assert MISTAKE.encode() not in client.received

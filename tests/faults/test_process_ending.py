@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from threading import Event
 
 import pytest
 
@@ -14,29 +15,25 @@ from tests.faults.far import Far, Peer
 from tests.faults.log import logged
 from tests.faults.paces import WORD, WORDS, endless, short, silent, stalling
 from tests.faults.raw import Client, chat, connect, new_id
-from tests.faults.sluice import ANSWER, Sluice, environment
+from tests.faults.sluice import ANSWER, SECONDS, SOON, Sluice, environment
+from tests.machine import slack
 from tests.processes import Processes, wait_for
 
-DRAIN = 1.6
-"""Seconds: how long running answers may go on here, and how long it may take until the process has gone after that."""
+DRAIN = 3
+"""Seconds: how long running answers may go on here; a worker looks once a second whether it must end."""
 GONE = 2.5
+"""Seconds: how long it may take until the process has gone after that, on a quiet machine."""
+LONG_DRAIN = {"DRAIN_SECONDS": "20"}
+"""Where what runs is to finish, at the speed of whatever machine."""
 
 LINE = "gunicorn tests.faults.observed:app"
-SLOW = {
-    # None of these may end a chat of these tests before its process does.
-    "COMMIT_SECONDS": "9",
-    "FIRST_EVENT_TIMEOUT_SECONDS": "9",
-    "IDLE_TIMEOUT_SECONDS": "9",
-    "HEADER_TIMEOUT_SECONDS": "9",
-    "WRITE_TIMEOUT_SECONDS": "9",
-    "DRAIN_SECONDS": str(DRAIN),
-}
+SHORT_DRAIN = {"DRAIN_SECONDS": str(DRAIN)}
 
 
 @pytest.fixture
 def leaving(processes: Processes, far: Far) -> Sluice:
     """A service of the test's own."""
-    return Sluice(processes.fresh_service(environment(far, **SLOW), LINE), far)
+    return Sluice(processes.fresh_service(environment(far, **SHORT_DRAIN), LINE), far)
 
 
 def master(leaving: Sluice) -> None:
@@ -61,8 +58,11 @@ def text_of(client: Client) -> str:
     return answer.body.decode()
 
 
-def test_p1_a_short_answer_may_finish(leaving: Sluice, far: Far, model: str) -> None:
-    far.script(model, short)
+def test_p1_a_short_answer_may_finish(processes: Processes, far: Far, model: str) -> None:
+    """The process is gone long before its time to drain is over."""
+    go_on = Event()
+    far.script(model, short(go_on))
+    leaving = Sluice(processes.fresh_service(environment(far, **LONG_DRAIN), LINE), far)
     names = [new_id(), new_id()]
     with (
         connect(leaving.port, chat(model, names[0])) as text,
@@ -71,18 +71,20 @@ def test_p1_a_short_answer_may_finish(leaving: Sluice, far: Far, model: str) -> 
         for client in (text, sse):
             client.until(b"0 ")
         master(leaving)
+        wait_for(lambda: not kernel.listening(leaving.port))
+        go_on.set()
         told = time.monotonic()
         for client in (text, sse):
             client.until(b"0\r\n\r\n")
             assert client.answer().whole
             assert text_of(client) == WORDS
         assert sse.answer().body.endswith(b"data: [DONE]\n\n")
-        assert leaving.service.process.wait(DRAIN + GONE) == 0
-        assert time.monotonic() - told < 1 + GONE
+        assert leaving.service.process.wait(SECONDS) == 0
+        assert time.monotonic() - told < GONE * slack()
         for client in (text, sse):
             assert client.end()
     for name in names:
-        logged(leaving, name, "ok", 200, upstream=200, attempts=1, seconds=(1, 2))
+        logged(leaving, name, "ok", 200, upstream=200, attempts=1)
 
 
 PHASES = {
@@ -144,8 +146,7 @@ def drained(leaving: Sluice, far: Far, model: str, tell: Callable[[Sluice], None
             client.send(requests[kind][: LATE[kind]])
         told = time.monotonic()
         tell(leaving)
-        wait_for(lambda: not kernel.listening(leaving.port), 1.5)
-        assert time.monotonic() - told < DRAIN
+        wait_for(lambda: not kernel.listening(leaving.port), DRAIN)
         for kind, client in late.items():
             client.send(requests[kind][LATE[kind] :])
             client.end()
@@ -153,16 +154,16 @@ def drained(leaving: Sluice, far: Far, model: str, tell: Callable[[Sluice], None
             assert client.answer().headers["retry-after"] == "5"
         assert not any(client.ended for client in clients.values())
         for client in clients.values():
-            client.end(DRAIN + GONE)
-        assert DRAIN - 0.1 < time.monotonic() - told < DRAIN + 1
+            client.end()
+        assert DRAIN - 0.1 < time.monotonic() - told < DRAIN + slack()
         for kind, client in clients.items():
             assert_drained(kind, client)
-            far.asked(f"{model} {kind}")[0].wait_closed(1)
-        assert leaving.service.process.wait(DRAIN + GONE) == 0
-        assert time.monotonic() - told < DRAIN + GONE
+            far.asked(f"{model} {kind}")[0].wait_closed()
+        assert leaving.service.process.wait(SECONDS) == 0
+        assert time.monotonic() - told < DRAIN + GONE * slack()
     for kind in PHASES:
         status, upstream = (503, None) if kind == "not begun" else (200, 200)
-        window = (DRAIN - 0.5, DRAIN + 3)
+        window = (DRAIN - 0.5, DRAIN + SOON)
         logged(leaving, _id(kind), "draining", status, upstream=upstream, attempts=1, seconds=window)
     for kind in LATE:
         logged(leaving, _id(kind), "draining", 503)
@@ -189,7 +190,7 @@ def test_p2_a_request_that_came_with_its_connection_is_refused_in_words_too(
         busy.until(WORD.encode())
         wait_for(lambda: kernel.worker_of(leaving.service, client.port()))
         master(leaving)
-        wait_for(lambda: not kernel.listening(leaving.port), 1.5)
+        wait_for(lambda: not kernel.listening(leaving.port))
         assert not client.take(0.001)
         assert not client.ended
         client.send(request[20:])
@@ -212,12 +213,12 @@ def test_p2_a_reader_who_reads_nothing_does_not_hold_the_process(leaving: Sluice
         time.sleep(0.3)  # until every buffer on the way is full
         told = time.monotonic()
         master(leaving)
-        assert DRAIN - 0.1 < asked.wait_closed(DRAIN + 1) - told < DRAIN + 1
-        assert leaving.service.process.wait(DRAIN + GONE) == 0
+        assert DRAIN - 0.1 < asked.wait_closed() - told < DRAIN + slack()
+        assert leaving.service.process.wait(SECONDS) == 0
         client.end()
         assert not client.answer().whole
         assert b"[DONE]" not in client.received
-    logged(leaving, name, "draining", 200, upstream=200, attempts=1, seconds=(DRAIN, DRAIN + 2))
+    logged(leaving, name, "draining", 200, upstream=200, attempts=1, seconds=(DRAIN, DRAIN + SOON))
 
 
 def test_p2_a_chat_that_is_being_refused_is_not_asked_for_again(processes: Processes, far: Far, model: str) -> None:
@@ -229,16 +230,16 @@ def test_p2_a_chat_that_is_being_refused_is_not_asked_for_again(processes: Proce
             peer.send(b" ")
 
     far.script(model, refuse, endless)
-    hasty = Sluice(processes.fresh_service(environment(far, **SLOW | {"DRAIN_SECONDS": "0.5"}), LINE), far)
+    hasty = Sluice(processes.fresh_service(environment(far, DRAIN_SECONDS="0.5"), LINE), far)
     with connect(hasty.port, chat(model, name := new_id())) as client:
         (asked,) = wait_for(lambda: far.asked(model))
         master(hasty)
-        assert client.end(GONE)
+        assert client.end()
         assert client.answer().failure() == (503, "draining")
         assert client.answer().headers["retry-after"] == "5"
-        asked.wait_closed(1)
-        assert hasty.service.process.wait(GONE) == 0
-    logged(hasty, name, "draining", 503, upstream=429, attempts=1, seconds=(0.4, 2))
+        asked.wait_closed()
+        assert hasty.service.process.wait(SECONDS) == 0
+    logged(hasty, name, "draining", 503, upstream=429, attempts=1, seconds=(0.4, SOON))
     assert far.asked(model) == [asked]
 
 
@@ -247,9 +248,9 @@ def test_p18_a_worker_that_has_served_enough_ends_as_if_it_were_told(
 ) -> None:
     """The last request is no chat: one that begins while its process is ending is refused."""
     line = LINE.replace("gunicorn", "gunicorn --max-requests 5")  # /healthz, by which the start is seen, is the first
-    recycled = Sluice(processes.fresh_service(environment(far, **SLOW), line), far)
+    recycled = Sluice(processes.fresh_service(environment(far, **SHORT_DRAIN), line), far)
     far.script(model, endless)
-    ending = far.script(f"{model}, ending", short)
+    ending = far.script(f"{model}, ending", short(go_on := Event()))
     after = far.script(f"{model}, after", scripts.ok)
     names = [new_id(), new_id(), new_id(), new_id()]
     with (
@@ -262,19 +263,20 @@ def test_p18_a_worker_that_has_served_enough_ends_as_if_it_were_told(
             last.until(b"0 ")
             started = time.monotonic()
             recycled.healthz_ms()
+            go_on.set()
             last.until(b"0\r\n\r\n")
             assert (last.answer().whole, text_of(last)) == (True, WORDS)
         assert text.end() in {"fin", "reset"}
         assert sse.end() in {"fin", "reset"}
-        assert DRAIN - 0.1 < time.monotonic() - started < DRAIN + GONE
+        assert DRAIN - 0.1 < time.monotonic() - started < DRAIN + GONE * slack()
         assert not text.answer().whole
         assert sse.answer().parts()[-2]["data"]["code"] == "draining"
         assert b"[DONE]" not in sse.answer().body
     with connect(recycled.port, chat(after, names[3])) as client:
-        client.until(b"0\r\n\r\n", 5)
+        client.until(b"0\r\n\r\n")
         assert client.answer().body.decode() == ANSWER
     assert recycled.worker not in recycled.service.pids()
     for name in names[:2]:
-        logged(recycled, name, "draining", 200, upstream=200, attempts=1, seconds=(DRAIN - 0.2, DRAIN + 3))
+        logged(recycled, name, "draining", 200, upstream=200, attempts=1, seconds=(DRAIN - 0.2, DRAIN + SOON))
     for name in names[2:]:
-        logged(recycled, name, "ok", 200, upstream=200, attempts=1, seconds=(0, 2))
+        logged(recycled, name, "ok", 200, upstream=200, attempts=1, seconds=(0, SOON))

@@ -13,7 +13,7 @@ from tests.faults import STALLED, expect
 from tests.faults.conftest import assert_clean
 from tests.faults.expect import Course
 from tests.faults.far import Far
-from tests.faults.sluice import CONNECT, KEY, Sluice, environment, start
+from tests.faults.sluice import CONNECT, KEY, SOON, Sluice, environment, start
 from tests.processes import Processes
 from tests.upstream.server import Server
 
@@ -50,20 +50,21 @@ def black_hole() -> Iterator[int]:
 @pytest.fixture(scope="module")
 def unreachable(processes: Processes, far: Far, closed_port: int, black_hole: int) -> Iterator[Sluice]:
     """A service whose providers are not there, each in its own way."""
-    bases = {
+    changes = {
+        "CONNECT_TIMEOUT_SECONDS": str(CONNECT),
         "OPENAI_BASE_URL": f"http://127.0.0.1:{closed_port}/v1",
         "GROQ_BASE_URL": "http://nothing.invalid/v1",
         "MISTRAL_BASE_URL": f"http://{STALLED}/v1",
         "AZURE_OPENAI_ENDPOINT": f"http://127.0.0.1:{black_hole}",
     }
-    yield from _calm(start(processes, far, environment(far, **GPT, **bases)))
+    yield from _calm(start(processes, far, environment(far, **GPT, **changes)))
 
 
 @pytest.mark.parametrize(
     ("provider", "code", "attempts", "window"),
     [
-        pytest.param("openai", "up_connect", 2, (0, expect.SOON), id="U1-refused"),
-        pytest.param("groq", "up_dns", 1, (0, expect.SOON), id="U2-no-such-name"),
+        pytest.param("openai", "up_connect", 2, (0, SOON), id="U1-refused"),
+        pytest.param("groq", "up_dns", 1, (0, SOON), id="U2-no-such-name"),
         pytest.param("mistral", "up_timeout", 1, TIMED_OUT, id="U2-look-up-stalls"),
         pytest.param("azure", "up_timeout", 1, TIMED_OUT, id="U3-no-answer-to-syn"),
     ],
@@ -103,16 +104,16 @@ def insecure(
     """A service that is to talk to them."""
     bases = {f"{name.upper()}_BASE_URL": f"https://localhost:{server.port}/v1" for name, server in tls_servers.items()}
     bases["AZURE_OPENAI_ENDPOINT"] = f"https://localhost:{tls_servers['azure'].port}"
-    trusted = {"SSL_CERT_FILE": str(_authority(tmp_path_factory))}
-    yield from _calm(start(processes, far, environment(far, **GPT, **bases, **trusted)))
+    more = {"SSL_CERT_FILE": str(_authority(tmp_path_factory)), "CONNECT_TIMEOUT_SECONDS": str(CONNECT)}
+    yield from _calm(start(processes, far, environment(far, **GPT, **bases, **more)))
 
 
 @pytest.mark.parametrize(
     ("provider", "code", "window"),
     [
-        pytest.param("openai", "up_tls", (0, expect.SOON), id="U4-unknown-authority"),
-        pytest.param("groq", "up_tls", (0, expect.SOON), id="U4-another-name"),
-        pytest.param("mistral", "up_tls", (0, expect.SOON), id="U4-expired"),
+        pytest.param("openai", "up_tls", (0, SOON), id="U4-unknown-authority"),
+        pytest.param("groq", "up_tls", (0, SOON), id="U4-another-name"),
+        pytest.param("mistral", "up_tls", (0, SOON), id="U4-expired"),
         pytest.param("azure", "up_timeout", TIMED_OUT, id="U5-handshake-never-ends"),
     ],
 )
@@ -123,7 +124,7 @@ def test_a_provider_that_cannot_be_trusted_hears_nothing(
     before = len(server.closed)
     seen = insecure.chat(MODEL, mode, provider)
     expect.refusal(insecure, seen, 500, code, Course(None, 1, 0, window))
-    assert server.closed[before].wait(1)
+    assert server.closed[before].wait(SOON)
     assert len(server.closed) == before + 1, "a second attempt, or one without TLS"
     assert server.requests() == []
     insecure.assert_calm()

@@ -2,6 +2,7 @@
 
 import json
 import re
+from threading import Event
 
 import pytest
 
@@ -9,7 +10,7 @@ from tests.faults import expect
 from tests.faults.expect import Course
 from tests.faults.far import Far, Peer, Script
 from tests.faults.scripts import CHUNKED, LAST, chunk, event, ok, replying, sending, streaming
-from tests.faults.sluice import ANSWER, COMMIT, KEYS, Sluice
+from tests.faults.sluice import ANSWER, COMMIT, FIRST_EVENT, KEYS, SECONDS, SOON, Sluice
 
 HTML = b"<html><body><h1>It is broken, says nginx</h1></body></html>"
 KEY = KEYS["OPENAI_API_KEY"]
@@ -117,23 +118,27 @@ LATE = [
 
 
 def test_a_refusal_behind_our_own_headers_is_a_cut_and_no_reason_to_ask_again(
-    sluice: Sluice, model: str, mode: str
+    hasty: Sluice, model: str, mode: str
 ) -> None:
     """All at once, as each waits for the headers to go out."""
+    go_on = Event()
 
     def late(script: Script) -> Script:
         def wait(peer: Peer) -> None:
-            peer.wait(COMMIT + 0.2)
+            assert go_on.wait(SECONDS)
             script(peer)
 
         return wait
 
     calls = []
     for row, status, body, header, _ in LATE:
-        sluice.far.script(f"{model}-{row}", late(replying(status, body, *filter(None, [header]))))
-        calls.append(sluice.start(f"{model}-{row}", mode))
+        hasty.far.script(f"{model}-{row}", late(replying(status, body, *filter(None, [header]))))
+        calls.append(hasty.start(f"{model}-{row}", mode))
+    for call in calls:
+        call.begin()
+    go_on.set()
     for call, (_, status, _, _, code) in zip(calls, LATE, strict=True):
-        expect.broken(sluice, call.finish(), code, "", Course(status, window=(COMMIT + 0.2, COMMIT + 1.2)))
+        expect.broken(hasty, call.finish(), code, "", Course(status, window=(COMMIT, FIRST_EVENT)))
 
 
 @pytest.mark.parametrize(
@@ -162,7 +167,7 @@ def test_a_busy_provider_s_second_answer_is_the_answer(
     sluice: Sluice, model: str, mode: str, status: int, seconds: int
 ) -> None:
     seen = sluice.ask(model, mode, replying(status, says("I am busy."), f"Retry-After: {seconds}"), ok)
-    expect.answer(sluice, seen, ANSWER, Course(200, 2, 2, (seconds, seconds + expect.SOON)))
+    expect.answer(sluice, seen, ANSWER, Course(200, 2, 2, (seconds, seconds + SOON)))
     first, second = sluice.far.asked(model)
     assert second.at - first.at >= seconds - 0.01
     assert first.body == second.body

@@ -7,6 +7,7 @@ from tests.faults.expect import Course
 from tests.faults.far import Far, Script
 from tests.faults.scripts import CHUNKED, chunk, closing, delta, ok, replying, resetting
 from tests.faults.sluice import ANSWER, Sluice, environment, start
+from tests.machine import slack
 from tests.processes import Processes
 
 
@@ -26,7 +27,7 @@ def test_u51_a_connection_closed_while_it_was_idle_is_noticed(sluice: Sluice, fa
     expect.answer(sluice, seen, ANSWER)
     (asked,), (before,) = far.asked(model), far.asked(f"{model}-kept-2")
     assert asked.line is not before.line
-    assert before.wait_closed(1)
+    assert before.wait_closed(slack())
 
 
 @pytest.mark.usefixtures("kept")

@@ -7,9 +7,10 @@ from tests.faults.expect import Course
 from tests.faults.far import Peer, Script
 from tests.faults.scripts import CHUNKED, LAST, chunk, delta, sending, stop
 from tests.faults.sluice import ANSWER, COMMIT, FIRST_EVENT, IDLE, Sluice
+from tests.machine import slack
 
 LATE = 0.7
-"""Seconds that a timeout may be late on a busy machine."""
+"""Seconds that a timeout may be late on a quiet machine."""
 
 BEAT = b": still waiting\n\n"
 
@@ -34,12 +35,12 @@ def pinging(*parts: bytes) -> Script:
     ],
 )
 def test_a_provider_that_never_begins_is_waited_for_under_our_own_headers(
-    sluice: Sluice, model: str, mode: str, script: Script, upstream: int | None
+    hasty: Sluice, model: str, mode: str, script: Script, upstream: int | None
 ) -> None:
     """A second attempt would be a second bill."""
-    seen = sluice.ask(model, mode, script)
-    expect.broken(sluice, seen, "up_timeout", "", Course(upstream, window=(FIRST_EVENT, FIRST_EVENT + LATE)))
-    assert COMMIT - 0.05 <= seen.first_at - seen.sent_at < COMMIT + LATE
+    seen = hasty.ask(model, mode, script)
+    expect.broken(hasty, seen, "up_timeout", "", Course(upstream, window=(FIRST_EVENT, FIRST_EVENT + LATE)))
+    assert COMMIT - 0.05 <= seen.first_at - seen.sent_at < COMMIT + LATE * slack()
     assert (seen.body.count(BEAT) >= 2) == (mode == "sse")
 
 
@@ -51,20 +52,20 @@ def test_a_provider_that_never_begins_is_waited_for_under_our_own_headers(
         pytest.param(sending(CHUNKED, chunk(delta(), delta()[:30])), id="U8-stalls-within-an-event"),
     ],
 )
-def test_a_provider_that_stops_in_mid_answer_is_given_up(sluice: Sluice, model: str, mode: str, script: Script) -> None:
-    seen = sluice.ask(model, mode, script)
-    expect.broken(sluice, seen, "up_idle", ANSWER, Course(window=(IDLE, IDLE + LATE)))
-    assert seen.first_at - seen.sent_at < IDLE
+def test_a_provider_that_stops_in_mid_answer_is_given_up(hasty: Sluice, model: str, mode: str, script: Script) -> None:
+    seen = hasty.ask(model, mode, script)
+    expect.broken(hasty, seen, "up_idle", ANSWER, Course(window=(IDLE, IDLE + LATE)))
+    assert seen.first_at - seen.sent_at < IDLE * slack()
     assert (seen.body.count(BEAT) >= 2) == (mode == "sse")
 
 
-def test_u8_pauses_shorter_than_the_timeout_break_nothing(sluice: Sluice, model: str, mode: str) -> None:
+def test_u8_pauses_shorter_than_the_timeout_break_nothing(hasty: Sluice, model: str, mode: str) -> None:
     def pausing(peer: Peer) -> None:
         peer.send(CHUNKED)
-        for _ in range(3):
+        for _ in range(8):
             peer.send(chunk(delta()))
-            peer.wait(IDLE / 2)
+            peer.wait(IDLE / 5)
         peer.send(chunk(stop()), LAST)
 
-    seen = sluice.ask(model, mode, pausing)
-    expect.answer(sluice, seen, ANSWER * 3, Course(window=(IDLE * 1.5, IDLE * 1.5 + LATE)))
+    seen = hasty.ask(model, mode, pausing)
+    expect.answer(hasty, seen, ANSWER * 8, Course(window=(IDLE * 1.6, IDLE * 1.6 + LATE)))

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from app.config import Settings
-from app.limiter import Limiter
+from app.limiter import Limiter, line
 from tests.processes import wait_for
 
-LEASE_SECONDS, PAUSE_SECONDS = 0.9, 0.3
+LEASE_SECONDS, PAUSE_SECONDS = 1.5, 0.3
 
 Make = Callable[..., Limiter]
 
@@ -19,6 +19,12 @@ Make = Callable[..., Limiter]
 def url(request: pytest.FixtureRequest) -> str:
     """Where limits are counted: in the process, or in an empty database in Redis."""
     return str(request.getfixturevalue("redis_url")) if request.param == "redis" else ""
+
+
+@pytest.fixture
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for two seconds for a Redis that is well: the machine may be busy."""
+    monkeypatch.setattr(line, "TURNS", 100)
 
 
 @pytest.fixture

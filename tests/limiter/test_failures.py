@@ -14,6 +14,7 @@ import trustme
 from redis import Redis
 
 from app.limiter import Limiter
+from tests.machine import slack
 from tests.processes import free_port, wait_for
 from tests.servers import PASSWORD, Server
 from tests.upstream.server import Peer, full_listener
@@ -25,11 +26,11 @@ from .limits import BEGIN, GEVENT, SOON, hits, printed, refused, seats, took, wa
 
 def assert_counted_here(limiter: Limiter) -> None:
     """See that both limits hold in the process, whose Redis cannot be used, and cost nobody time."""
-    assert took(lambda: limiter.hit("user")) < SOON
-    assert took(lambda: hits(limiter)) < SOON
+    assert took(lambda: limiter.hit("user")) < SOON * slack()
+    assert took(lambda: hits(limiter)) < SOON * slack()
     assert refused(lambda: limiter.hit("user")) > 50
     with limiter.slot("user"):
-        assert took(lambda: seats(limiter)) < SOON
+        assert took(lambda: seats(limiter)) < SOON * slack()
         assert seats(limiter) == 1
     assert hits(limiter, "other") == 5
     assert (limiter.shared, limiter.fallbacks) == (False, 1)
@@ -221,16 +222,19 @@ def test_a_redis_that_is_far_away_is_used_once_the_connection_is_made(
 
 UNKNOWN = """
 import socket
-socket.getaddrinfo = lambda *_, **__: time.sleep(2)
+socket.getaddrinfo = lambda *_, **__: time.sleep(20)
 started = time.monotonic()
 limiter.hit("user")
 with limiter.slot("user"):
-    print(time.monotonic() - started < 1, limiter.fallbacks)
+    print(time.monotonic() - started, limiter.fallbacks, flush=True)
+os._exit(0)
 """
 
 
 def test_no_greenlet_waits_for_a_name_that_is_slow_to_be_found() -> None:
-    assert printed(GEVENT + BEGIN + UNKNOWN, "redis://nowhere.invalid") == ["True 1"]
+    seconds, fallbacks = printed(GEVENT + BEGIN + UNKNOWN, "redis://nowhere.invalid")[0].split()
+    assert float(seconds) < SOON * slack()
+    assert fallbacks == "1"
 
 
 IS_USED = {"": False, "?ssl_cert_reqs=none": True, "?ssl_ca_certs={}": True}

@@ -7,11 +7,19 @@ from time import sleep
 import pytest
 from redis import Redis
 
+from app.limiter import line
+from tests.machine import slack
 from tests.processes import wait_for
 from tests.servers import Server
 
 from .conftest import Make
-from .limits import BEGIN, GEVENT, SOON, hits, is_taken, printed, seats, took, warnings
+from .limits import BEGIN, GEVENT, PATIENT, SOON, hits, is_taken, printed, seats, took, warnings
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for half a second: the machine may be busy while Redis is well."""
+    monkeypatch.setattr(line, "TURNS", 25)
 
 
 def together(threads: list[Thread]) -> None:
@@ -67,8 +75,8 @@ def test_nobody_waits_for_a_redis_that_is_known_to_fail(make: Make, redis_server
     limiter = make(redis_url, pause=60, rate_limit="1000/minute")
     with redis_server.paused():
         limiter.hit("user")
-        assert took(lambda: hits(limiter, "another")) < SOON
-        assert took(lambda: [seats(limiter, f"{number}") for number in range(200)]) < SOON
+        assert took(lambda: hits(limiter, "another")) < SOON * slack()
+        assert took(lambda: [seats(limiter, f"{number}") for number in range(200)]) < SOON * slack()
 
 
 def test_one_request_looks_whether_redis_is_back_and_no_other_waits(
@@ -81,7 +89,7 @@ def test_one_request_looks_whether_redis_is_back_and_no_other_waits(
         times: list[float] = []
         threads = [Thread(target=lambda: times.append(took(lambda: limiter.hit("user")))) for _ in range(20)]
         together(threads)
-    assert len([seconds for seconds in times if seconds > 0.06]) == 1, times
+    assert len([seconds for seconds in times if seconds > 0.45]) == 1, times
 
 
 def test_an_outage_is_counted_and_logged_once_whoever_meets_it(
@@ -107,6 +115,7 @@ def test_a_connection_that_was_closed_while_idle_is_replaced(make: Make, redis_u
 
 OUTAGE = """
 import gevent, redis
+line.TURNS = 25
 limiter.hit("user")
 redis.Redis.from_url(sys.argv[1]).execute_command("CLIENT", "PAUSE", "1500")
 def chat(number):
@@ -120,7 +129,7 @@ gevent.sleep(0.04)
 for number in range(0, 50, 2):
     chats[number].kill(Gone())
 gevent.joinall(chats)
-print(len(times), max(times) < 1, limiter._slots.held(), limiter.shared, limiter.fallbacks)
+print(len(times), max(times), limiter._slots.held(), limiter.shared, limiter.fallbacks)
 while not limiter.shared:
     gevent.sleep(0.05)
 for number in range(50):
@@ -133,4 +142,7 @@ print(limiter.shared, limiter.fallbacks)
 
 def test_chats_that_are_ended_while_redis_is_silent_leave_nothing_behind(redis_url: str) -> None:
     """Half of them, and the other half are served; afterwards each answer is still that to its own question."""
-    assert printed(GEVENT + BEGIN + OUTAGE, redis_url) == ["25 True [] False 1", "True 1"]
+    during, after = printed(GEVENT + BEGIN + PATIENT + OUTAGE, redis_url)
+    served, slowest, rest = during.split(maxsplit=2)
+    assert (served, rest, after) == ("25", "[] False 1", "True 1")
+    assert float(slowest) < SOON * slack()

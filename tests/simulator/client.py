@@ -16,7 +16,7 @@ PATHS = {
     "mistral": "/mistral/v1/chat/completions",
 }
 KEY = {"Authorization": "Bearer sk-simulated-0123456789"}
-SECONDS = 10
+SECONDS = 30
 """How long anything may take before a test fails."""
 
 

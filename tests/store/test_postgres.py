@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 from app.answer import Failure
 from app.store import Store, database
 from app.store.database import MAX_CONNECTIONS
-from tests.processes import wait_for
+from tests.machine import slack
 from tests.store.stores import BESIDE, FIRST, at_once, query, settings
 
 OTHERS = f"FROM pg_stat_activity WHERE datname = current_database() AND application_name <> '{BESIDE}'"
@@ -61,18 +61,16 @@ def test_a_server_that_lets_us_not_in_is_a_503(postgres_url: str) -> None:
 
 def test_more_calls_than_connections_take_turns(store: Store, postgres_url: str) -> None:
     store.database.prepare()
-    most, over = [0], threading.Event()
+    found: list[int] = []
+    together = threading.Barrier(
+        MAX_CONNECTIONS, lambda: found.extend(query(postgres_url, f"SELECT count(*) {OTHERS}")[0])
+    )
 
-    def count() -> None:
-        while not over.is_set():
-            most[0] = max(most[0], query(postgres_url, f"SELECT count(*) {OTHERS}")[0][0])
+    def meet(_: Connection) -> None:
+        together.wait(10)
 
-    counting = threading.Thread(target=count)
-    counting.start()
-    at_once(*[partial(store.database.run, partial(sleep, seconds=0.1))] * (3 * MAX_CONNECTIONS))
-    over.set()
-    counting.join()
-    assert most == [MAX_CONNECTIONS]
+    at_once(*[partial(store.database.run, meet)] * (3 * MAX_CONNECTIONS))
+    assert found == [MAX_CONNECTIONS] * 3
 
 
 def test_a_call_for_which_no_connection_gets_free_gives_up(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,14 +79,21 @@ def test_a_call_for_which_no_connection_gets_free_gives_up(postgres_url: str, mo
     monkeypatch.setattr(database, "CONNECT_SECONDS", 1)
     store = Store(settings(postgres_url, FIRST))
     store.profiles.welcome("ada")
-    holder = threading.Thread(target=store.database.run, args=(partial(sleep, seconds=2.5),))
+    held, go_on = threading.Event(), threading.Event()
+
+    def hold(_: Connection) -> None:
+        held.set()
+        go_on.wait()
+
+    holder = threading.Thread(target=store.database.run, args=(hold,))
     holder.start()
-    wait_for(lambda: query(postgres_url, f"SELECT 1 {OTHERS} AND state = 'active'"))
+    held.wait()
     begun = monotonic()
     with pytest.raises(Failure) as failure:
         store.database.check()
     assert (failure.value.status, failure.value.code) == (503, "db_unavailable")
-    assert 0.9 < monotonic() - begun < 2.4
+    assert 0.9 < monotonic() - begun < 1 + slack()
+    go_on.set()
     holder.join()
     store.database.check()
     store.database.close()

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 
@@ -13,6 +13,7 @@ from app.store import Store
 from app.store.database import CALL_SECONDS
 from tests.client import Reply, ask, chat_bytes, raw
 from tests.faults import kernel
+from tests.machine import slack
 from tests.processes import Processes, Service, wait_for
 from tests.servers import PASSWORD, Server
 from tests.store.stores import FIRST, is_sqlite, settings, sqlite_file
@@ -32,14 +33,6 @@ def chat(service: Service, token: str = "") -> tuple[int, str]:
     """Ask a question; return the status, and the code if it was refused."""
     reply = ask(service, "/api/chat/groq", BODY, authorization=token and f"Bearer {token}")
     return reply.status, "" if reply.status == 200 else reply.json()["code"]
-
-
-@contextmanager
-def alive() -> Iterator[None]:
-    """Fail if the service's loop waits for the database meanwhile: it would for a second at least."""
-    started = monotonic()
-    yield
-    assert monotonic() - started < 0.95
 
 
 @pytest.fixture
@@ -73,13 +66,14 @@ def test_the_service_outlives_postgres(
             assert stream.read1(1)
         assert [chat(service, token) for token in (ada, bob)] == [(200, "")] * 2
         with postgres.paused(), ThreadPoolExecutor() as clients:
-            started = monotonic()
+            started, turns = monotonic(), 0
             asked = [clients.submit(chat, service, token) for token in (ada, eve)]
             while not all(each.done() for each in asked):
-                with alive():
-                    assert stream.read1(1)
-                    assert get(service, "/healthz").status == 200
-            assert monotonic() - started < CALL_SECONDS + 1
+                assert stream.read1(1)
+                assert get(service, "/healthz").status == 200
+                turns += 1
+            assert monotonic() - started < CALL_SECONDS + slack()
+            assert turns > 3, "the loop waits for the database, too"
             assert [each.result() for each in asked] == [(200, ""), (503, "db_unavailable")]
         assert chat(service, eve) == (200, "")
         assert stream.read1(1)
@@ -101,14 +95,16 @@ def test_the_service_outlives_sqlite(processes: Processes, environment: Mapping[
     with raw(service, chat_bytes("groq", "demo@endless")) as sock, ThreadPoolExecutor() as clients:
         stream = begun(sock)
         with locked(file):
-            started = monotonic()
+            started, turns = monotonic(), 0
             put = clients.submit(ask, service, MISTRAL, b'{"value": "one"}', method="PUT")
             while not put.done():
-                with alive():
-                    assert stream.read1(1)
-                    assert (get(service, "/api/profile").status, chat(service)) == (200, (200, ""))
+                assert stream.read1(1)
+                assert get(service, "/api/profile").status == 200
+                turns += 1
+            assert turns > 3, "the loop waits for the database, too"
+            assert chat(service) == (200, "")
             assert (put.result().status, put.result().json()["code"]) == (503, "db_unavailable")
-            assert 0.9 < monotonic() - started < 2.5
+            assert 0.9 < monotonic() - started < 1 + 1.5 * slack()
         assert ask(service, MISTRAL, b'{"value": "one"}', method="PUT").status == 200
         assert stream.read1(1)
     assert "Traceback" not in service.log.read_text()
