@@ -47,7 +47,7 @@ PATIENT = {
     "DRAIN_SECONDS": "1.5",
 }
 
-CONNECT, COMMIT, FIRST_EVENT, IDLE = 0.8, 0.6, 1.4, 0.8
+CONNECT, COMMIT, FIRST_EVENT, IDLE = 0.8, 0.6, 2.4, 0.8
 """Seconds: the scaled timeouts of those rows that meet a provider's."""
 
 HASTY = {

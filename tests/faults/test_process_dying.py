@@ -15,7 +15,7 @@ from tests.faults.paces import endless
 from tests.faults.raw import Client, chat, connect, new_id
 from tests.faults.sluice import ANSWER, SECONDS, Sluice, environment
 from tests.machine import slack
-from tests.processes import Processes, wait_for
+from tests.processes import START_SECONDS, Processes, wait_for
 
 HEALTHZ = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 STUCK = 2
@@ -33,15 +33,15 @@ def assert_cut(client: Client) -> None:
 
 def served_by_another(service: Sluice, before: list[int]) -> None:
     """Wait until a worker answers that is none of those before; many ask at once, so that each worker takes some."""
-    deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         with ExitStack() as stack:
             clients = [stack.enter_context(connect(service.port, HEALTHZ)) for _ in range(10)]
             for client in clients:
-                client.until(b'"ok"')
+                client.until(b'"ok"', START_SECONDS)
             if any(worker_of(client) not in before for client in clients):
                 return
-    pytest.fail(f"no new worker answered within {SECONDS} s")
+    pytest.fail(f"no new worker answered within {START_SECONDS} s")
 
 
 def worker_of(client: Client) -> int:

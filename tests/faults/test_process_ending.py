@@ -17,7 +17,7 @@ from tests.faults.paces import WORD, WORDS, endless, short, silent, stalling
 from tests.faults.raw import Client, chat, connect, new_id
 from tests.faults.sluice import ANSWER, SECONDS, SOON, Sluice, environment
 from tests.machine import slack
-from tests.processes import Processes, wait_for
+from tests.processes import START_SECONDS, Processes, wait_for
 
 DRAIN = 3
 """Seconds: how long running answers may go on here; a worker looks once a second whether it must end."""
@@ -273,7 +273,7 @@ def test_p18_a_worker_that_has_served_enough_ends_as_if_it_were_told(
         assert sse.answer().parts()[-2]["data"]["code"] == "draining"
         assert b"[DONE]" not in sse.answer().body
     with connect(recycled.port, chat(after, names[3])) as client:
-        client.until(b"0\r\n\r\n")
+        client.until(b"0\r\n\r\n", START_SECONDS)
         assert client.answer().body.decode() == ANSWER
     assert recycled.worker not in recycled.service.pids()
     for name in names[:2]:
