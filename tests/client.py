@@ -65,7 +65,7 @@ def read(response: http.client.HTTPResponse) -> Reply:
 
 @contextmanager
 def connected(service: Service) -> Iterator[http.client.HTTPConnection]:
-    connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=120)
     try:
         yield connection
     finally:
@@ -75,7 +75,7 @@ def connected(service: Service) -> Iterator[http.client.HTTPConnection]:
 @contextmanager
 def raw(service: Service, request: bytes) -> Iterator[socket.socket]:
     """Send bytes as they are."""
-    with socket.create_connection(("127.0.0.1", service.port), timeout=30) as sock:
+    with socket.create_connection(("127.0.0.1", service.port), timeout=120) as sock:
         sock.sendall(request)
         yield sock
         with suppress(OSError):

@@ -26,7 +26,7 @@ NO_LIMITS = {"RATE_LIMIT": "1000000/minute", "MAX_STREAMS_PER_USER": "10000"}
 T = TypeVar("T")
 
 
-def wait_for(look: Callable[[], T | None], seconds: float = 20) -> T:
+def wait_for(look: Callable[[], T | None], seconds: float = 60) -> T:
     """Look again and again until there is something; fail with the last thing seen when the time is over."""
     deadline = time.monotonic() + seconds
     while not (found := look()) and time.monotonic() < deadline:
@@ -166,7 +166,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
         try:
-            process.wait(10)
+            process.wait(30)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

@@ -27,7 +27,7 @@ from tests.processes import environment_without, free_port, wait_for
 
 PASSWORD = "canary%8@stores"
 """Of PostgreSQL and Redis: no log may ever show it, and a URL has to quote it."""
-START_SECONDS = 20
+START_SECONDS = 60
 _NOBODY = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
 _ACCOUNT: dict[str, Any] = {"user": _NOBODY.pw_uid, "group": _NOBODY.pw_gid, "extra_groups": []} if _NOBODY else {}
 _PLACES = [*sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True), "/usr/sbin"]

@@ -280,7 +280,7 @@ def test_whatever_cannot_be_used_stops_the_start_with_a_sentence(tmp_path: Path,
 def test_the_server_stops_with_that_sentence_and_nothing_else(tmp_path: Path) -> None:
     own = {"DATABASE_URL": f"sqlite:///{tmp_path}/sluice.db", "GUNICORN_CMD_ARGS": f"--bind 127.0.0.1:{free_port()}"}
     line, environment = procfile("web"), environment_without(own | SECRET)
-    done = subprocess.run(line, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(line, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode != 0
     said = done.stdout + done.stderr
     assert "Sluice cannot start: AUTH_JWT_AUDIENCE and AUTH_JWT_ISSUER must be set too" in said

@@ -39,7 +39,7 @@ def test_it_shows_an_answer_serves_and_ends_cleanly() -> None:
         assert re.search(r"Sluice is at http://127\.0\.0\.1:\d+/", said)
         assert ANSWER in said
         process.send_signal(signal.SIGINT)
-        rest = process.communicate(timeout=30)[0]
+        rest = process.communicate(timeout=120)[0]
     assert process.returncode == 0, rest
     assert "Traceback" not in rest
 
@@ -50,7 +50,7 @@ def test_a_real_provider_that_refuses_is_a_sentence_and_serving_goes_on() -> Non
         assert "groq is real" in said
         assert "The provider could not be reached." in said
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=30)
+        process.communicate(timeout=120)
     assert process.returncode == 0
 
 
@@ -60,9 +60,9 @@ def test_a_taken_port_is_one_sentence() -> None:
         taken = re.findall(r"127\.0\.0\.1:(\d+)", said)[0]
         with run(PORT=taken) as second:
             assert (
-                second.communicate(timeout=30)[0]
+                second.communicate(timeout=120)[0]
                 == f"Port {taken} is in use or cannot be used: set PORT to another one.\n"
             )
         assert second.returncode == 1
         os.kill(process.pid, signal.SIGINT)
-        process.communicate(timeout=30)
+        process.communicate(timeout=120)

@@ -42,7 +42,7 @@ def test_a_chat_that_cannot_be_watched_gives_its_seat_back_and_says_why() -> Non
     """No descriptor is left for the watch: a seat lost each time would soon leave none, though some come back."""
     command = [sys.executable, "-c", FULL]
     done = subprocess.run(
-        command, cwd=ROOT, env=environment_without({}), check=True, capture_output=True, text=True, timeout=60
+        command, cwd=ROOT, env=environment_without({}), check=True, capture_output=True, text=True, timeout=120
     )
     assert done.stdout.splitlines() == ["EMFILE 0", "EMFILE 0", "seated 0", "seated 0"]
     assert done.stderr == ""

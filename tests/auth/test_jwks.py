@@ -602,7 +602,7 @@ def test_the_environment_s_proxies_are_passed_over(identity: Identity, monkeypat
 def run(script: str, *arguments: str) -> str:
     """Run a script in a process of its own, because it forks or patches."""
     command = [sys.executable, "-c", script, *arguments]
-    done = subprocess.run(command, cwd=ROOT, env=os.environ, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, cwd=ROOT, env=os.environ, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.canaries.marks import Canary, canary, found, found_in_files, known
 from tests.canaries.mirror import ECHOES, Mirror
-from tests.faults.sluice import SCALED, Call, Seen
+from tests.faults.sluice import PATIENT, Call, Seen
 from tests.processes import ROOT, Processes, Service, command, environment_without, stop
 
 PROVIDERS = ("openai", "groq", "mistral", "azure")
@@ -36,7 +36,8 @@ def environment_canaries() -> dict[str, Canary]:
 def environment(mirror: Mirror, secrets: Mapping[str, Canary], proxy: Canary) -> dict[str, str]:
     """Return an environment in which every provider is the mirror."""
     return {
-        **SCALED,
+        **PATIENT,
+        "BODY_TIMEOUT_SECONDS": "1",
         **{variable: secret.value for variable, secret in secrets.items()},
         **{f"{name}_BASE_URL": mirror.url for name in ("OPENAI", "GROQ", "MISTRAL")},
         "AZURE_OPENAI_ENDPOINT": mirror.origin,

@@ -12,7 +12,7 @@ REQUEST = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 def main() -> None:
-    with socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=10) as sock:
+    with socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=60) as sock:
         while True:
             sys.stdout.write(f"{beat(sock)}\n")
             sys.stdout.flush()

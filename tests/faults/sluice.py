@@ -67,8 +67,6 @@ STRICT = {
     "WRITE_TIMEOUT_SECONDS": str(WRITE),
 }
 
-SCALED = {**PATIENT, **HASTY, **STRICT}
-
 FOREIGN = {
     # What the SDK would send to any provider if it were let: none of it may ever arrive.
     "OPENAI_ORG_ID": f"org-{KEY}",

@@ -65,7 +65,10 @@ def test_u22_many_floods_give_way_to_each_other(sluice: Sluice, model: str, mode
         expect.answer(sluice, seen, "x" * 16_000 * 200, Course(asked=10, window=QUICK))
 
 
-@pytest.mark.parametrize("start", [pytest.param(b"data: ", id="U23-data"), pytest.param(b": ", id="U23-comment")])
+@pytest.mark.parametrize(
+    ("mode", "start"),
+    [pytest.param("text", b"data: ", id="U23-data"), pytest.param("sse", b": ", id="U23-comment")],
+)
 def test_a_line_of_100_mib_is_an_error(sluice: Sluice, model: str, mode: str, start: bytes) -> None:
     script = sending(CHUNKED, chunk(start), *[LONG] * 100)
     seen = modest(sluice, lambda model: sluice.ask(model, mode, script), model)
@@ -104,8 +107,11 @@ def test_an_answer_that_says_it_is_not_packed_is_taken(sluice: Sluice, model: st
 
 
 @pytest.mark.parametrize(
-    ("status", "told", "code"),
-    [pytest.param(200, 500, "up_encoding", id="U32-200"), pytest.param(502, 502, "provider_error", id="U32-502")],
+    ("mode", "status", "told", "code"),
+    [
+        pytest.param("text", 200, 500, "up_encoding", id="U32-200"),
+        pytest.param("sse", 502, 502, "provider_error", id="U32-502"),
+    ],
 )
 def test_a_bomb_is_not_unpacked(sluice: Sluice, model: str, mode: str, status: int, told: int, code: str) -> None:
     script = replying(status, bomb(), "Content-Encoding: gzip")

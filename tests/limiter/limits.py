@@ -43,7 +43,7 @@ def command(script: str, url: str) -> list[str]:
 
 def printed(script: str, url: str) -> list[str]:
     """Run a script in a process of its own and return the lines that it prints."""
-    options = {"cwd": ROOT, "env": environment_without({}), "capture_output": True, "text": True, "timeout": 60}
+    options = {"cwd": ROOT, "env": environment_without({}), "capture_output": True, "text": True, "timeout": 120}
     done = subprocess.run(command(script, url), check=False, **options)  # type: ignore[call-overload]
     assert done.returncode == 0, done.stderr
     lines: list[str] = done.stdout.splitlines()

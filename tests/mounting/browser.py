@@ -34,7 +34,7 @@ class Browser:
         """Send a request, and return as soon as the answer's head is here."""
         opener = build_opener(_AsItIs, HTTPCookieProcessor(self.cookies), ProxyHandler({}))
         asked = Request(f"http://127.0.0.1:{self.port}{path}", body, headers, method=method)
-        response: http.client.HTTPResponse = opener.open(asked, timeout=30)
+        response: http.client.HTTPResponse = opener.open(asked, timeout=120)
         return response
 
     def get(self, path: str) -> Reply:

@@ -249,4 +249,4 @@ def test_a_host_is_judged_in_gevent_s_loop_too(listener: socket.socket, host: st
 
 def said_in_loop(*arguments: str) -> str:
     command = [sys.executable, "-c", IN_LOOP, *arguments]
-    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=60).stdout
+    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=120).stdout
