@@ -20,20 +20,21 @@ class Row(NamedTuple):
     inode: str
 
 
-def rows() -> list[Row]:
-    """Return all sockets."""
-    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+def rows(port: int) -> list[Row]:
+    """Return the sockets of a port, on either side; there may be thousands of others."""
+    sought = f":{port:04X} "
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines() if sought in line]
     return [Row(_port(line[1]), _port(line[2]), line[3], line[9]) for line in lines]
 
 
 def connecting(port: int) -> bool:
     """Tell whether somebody is trying to connect to a port."""
-    return any(row.remote == port and row.state == CONNECTING for row in rows())
+    return any(row.remote == port and row.state == CONNECTING for row in rows(port))
 
 
 def connected(port: int, client_port: int) -> bool:
     """Tell whether the service's side of a client's connection is still open."""
-    return any((row.local, row.remote, row.state) == (port, client_port, ESTABLISHED) for row in rows())
+    return any((row.local, row.remote, row.state) == (port, client_port, ESTABLISHED) for row in rows(port))
 
 
 def listening(port: int) -> bool:
@@ -44,7 +45,7 @@ def listening(port: int) -> bool:
 
 def worker_of(service: Service, client_port: int) -> int | None:
     """Return the worker that has accepted a client's connection."""
-    inodes = {f"socket:[{row.inode}]" for row in rows() if (row.local, row.remote) == (service.port, client_port)}
+    inodes = {f"socket:[{row.inode}]" for row in rows(client_port) if row.local == service.port}
     for worker in service.pids()[1:]:
         with suppress(FileNotFoundError):
             for path in Path(f"/proc/{worker}/fd").iterdir():

@@ -20,9 +20,15 @@ _serve = app.wsgi_app
 
 
 def _observe(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    """Tell how many greenlets live and how many chats run; leave all else to the application."""
+    """Tell how many greenlets live and how many chats run; leave all else to the application.
+
+    Of all objects only those are looked through that were made since somebody last asked to `freeze` them.
+    """
     if environ["PATH_INFO"] != "/observed":
         return _serve(environ, start_response)
+    if environ["QUERY_STRING"] == "freeze":
+        gc.collect()
+        gc.freeze()
     greenlets = sum(issubclass(type(found), gevent.Greenlet) and not found.dead for found in gc.get_objects())
     chats = len(app.extensions["streams"]._running)  # noqa: SLF001 - there is no public question for it
     start_response("200 OK", [("Content-Type", "application/json"), ("Connection", "close")])
@@ -37,6 +43,5 @@ def _resolve_late(host: Any, *others: Any, **more: Any) -> Any:  # noqa: ANN401
     return _resolve(host, *others, **more)
 
 
-gc.freeze()  # what was there from the start need not be looked through at every question
 app.wsgi_app = _observe  # type: ignore[method-assign]
 socket.getaddrinfo = _resolve_late

@@ -204,7 +204,9 @@ class Sluice:
         return self.chat(self.far.script(model, *scripts), mode, provider)
 
     def take_key_from(self, source: str) -> None:
-        """Have OpenAI asked with the same key from the profile or from the environment."""
+        """Have OpenAI asked with the same key from the profile or from the environment, as it is at the start."""
+        if source == self.source:
+            return
         value = json.dumps({"value": KEYS["OPENAI_API_KEY"]})
         method, body = ("PUT", value) if source == "profile" else ("DELETE", "")
         lines = [f"{method} /api/profile/settings/openai_api_key HTTP/1.1", "Host: localhost"]
@@ -241,16 +243,17 @@ class Sluice:
         """Ask all the while whether the service is alive."""
         return beating(self.port)
 
-    def observed(self) -> dict[str, int]:
+    def observed(self, query: str = "") -> dict[str, int]:
         """Return how many greenlets, running chats and descriptors there are in the worker."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=SECONDS) as sock:
-            sock.sendall(b"GET /observed HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            sock.sendall(f"GET /observed{query} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
             body = sock.makefile("rb").read().partition(b"\r\n\r\n")[2]
         found: dict[str, int] = json.loads(re.findall(rb"\{.*\}", body)[0])
         return found | {"descriptors": descriptors(self.worker, self.far.port)}
 
     def calm(self) -> None:
         """Take what there is now as the state to which every fault must return."""
+        self.observed("?freeze")
         self._calm = wait_for(lambda: now if (now := self.observed()) == self.observed() else None)
 
     def assert_calm(self, seconds: float = 2 * SOON) -> None:

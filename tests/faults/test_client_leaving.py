@@ -44,12 +44,12 @@ def lost(processes: Processes, far: Far, black_hole: int) -> Sluice:
 
 @pytest.mark.parametrize("way", ["fin", "reset", "half"])
 def test_k1_a_client_leaves_while_the_provider_is_being_connected_to(lost: Sluice, black_hole: int, way: str) -> None:
-    waiting = sum(row.remote == black_hole for row in kernel.rows())
+    waiting = sum(row.remote == black_hole for row in kernel.rows(black_hole))
     with connect(lost.port, chat("any", name := new_id())) as client:
-        wait_for(lambda: sum(row.remote == black_hole for row in kernel.rows()) > waiting)
+        wait_for(lambda: sum(row.remote == black_hole for row in kernel.rows(black_hole)) > waiting)
         assert client.received == b""
         client.leave(way)
-        wait_for(lambda: sum(row.remote == black_hole for row in kernel.rows()) == waiting, FELT * slack())
+        wait_for(lambda: sum(row.remote == black_hole for row in kernel.rows(black_hole)) == waiting, FELT * slack())
         if way == "half":
             assert client.end(FELT * slack())
             assert all(answer.status >= 400 for answer in client.answers())

@@ -10,7 +10,7 @@ from tests.faults import kernel
 
 def descriptors(pid: int, provider_port: int) -> int:
     """Count sockets, pipes and epolls, but for idle connections to the provider; files are the database's."""
-    idle = {f"socket:[{row.inode}]" for row in kernel.rows() if row.remote == provider_port}
+    idle = {f"socket:[{row.inode}]" for row in kernel.rows(provider_port) if row.remote == provider_port}
     return sum(link.startswith(("socket:", "pipe:", "anon_inode:")) for link in _links(pid) if link not in idle)
 
 

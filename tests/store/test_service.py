@@ -128,7 +128,7 @@ def test_no_worker_uses_a_connection_that_was_made_before_its_fork(
     master, *workers = service.pids()
 
     def opened(pid: int) -> set[str]:
-        sockets = {f"socket:[{row.inode}]" for row in kernel.rows() if row.remote == postgres.port}
+        sockets = {f"socket:[{row.inode}]" for row in kernel.rows(postgres.port) if row.remote == postgres.port}
         files = {str(path) for path in sqlite_file(database_url).parent.glob("sluice.db*")}
         return descriptors(pid) & (files if is_sqlite(database_url) else sockets)
 
