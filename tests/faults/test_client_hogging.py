@@ -63,12 +63,12 @@ def test_requests_that_come_all_at_once_take_turns(sluice: Sluice, request_: byt
     assert client.received.count(b"HTTP/1.1 %d " % status) == 1000 + (status == 200)
 
 
-def test_who_asks_on_and_on_and_reads_nothing_is_given_up(sluice: Sluice) -> None:
+def test_who_asks_on_and_on_and_reads_nothing_is_given_up(strict: Sluice) -> None:
     asset = b"GET /static/page.js HTTP/1.1\r\nHost: localhost\r\n\r\n"
-    with connect(sluice.port, receive_buffer=4096) as client:
-        with nobody_held_up(sluice), suppress(OSError):
+    with connect(strict.port, receive_buffer=4096) as client:
+        with nobody_held_up(strict), suppress(OSError):
             client.send(asset * 5000)
-        sluice.assert_calm(20)
+        strict.assert_calm(20)
         assert client.end()
 
 
@@ -88,10 +88,10 @@ def test_a_body_in_tiny_chunks_is_not_read_on(sluice: Sluice, chunks: bytes, hea
     assert client.answer().failure()[0] in {status, 408}
 
 
-def test_a_deadline_rings_though_something_always_comes(sluice: Sluice) -> None:
+def test_a_deadline_rings_though_something_always_comes(strict: Sluice) -> None:
     """Chunks of one byte with names of 15 KiB: of the body itself there is hardly anything."""
     chunk = b"1;" + b"a" * 15_000 + b"\r\n \r\n"
-    with nobody_held_up(sluice), connect(sluice.port, head(new_id(), CHUNKED)) as client:
+    with nobody_held_up(strict), connect(strict.port, head(new_id(), CHUNKED)) as client:
         pour(client, chunk * 900 + b"100000\r\n" + b" " * 100_000)
     assert client.answer().failure() == (408, "body_timeout")
 
