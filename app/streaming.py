@@ -1,11 +1,11 @@
 """An answer -> a response: its first piece before the headers, the seats, and the drain."""
 
-import errno
 import logging
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import chain
 from threading import Lock
+from time import monotonic, sleep
 from typing import Any
 from weakref import WeakSet
 
@@ -14,7 +14,7 @@ from flask import Response
 from app.answer import Answer, Failure, Gone, Piece
 from app.config import Settings
 from app.record import Record
-from app.watch import Departures, Watch
+from app.watch import Departures, Ending, Watch
 
 HEADERS = {
     "X-Accel-Buffering": "no",
@@ -23,6 +23,9 @@ HEADERS = {
 
 Frames = Callable[[Answer], Iterator[bytes]]
 """An answer -> the bytes of a client protocol."""
+
+_LAST_SECONDS = 3
+"""How long the chats may take to tell their honest end."""
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +37,22 @@ def of_this_process() -> list["Streams"]:
     return list(_made)
 
 
+def drain() -> None:
+    """Take no more chats and return when those under way are over; those that last too long get their honest end."""
+    for streams in (running := of_this_process()):
+        streams.drain()
+    _wait_until_empty(running, max((streams.drain_seconds for streams in running), default=0))
+    for streams in running:
+        streams.end()
+    _wait_until_empty(running, _LAST_SECONDS)
+
+
+def _wait_until_empty(running: "list[Streams]", seconds: float) -> None:
+    deadline = monotonic() + seconds
+    while not all(streams.is_empty for streams in running) and monotonic() < deadline:
+        sleep(0.05)
+
+
 class Streams:
     """The chats under way in this process: how many there may be, and how they end when the process must."""
 
@@ -43,6 +62,7 @@ class Streams:
         self._write_seconds = settings.write_timeout_seconds
         self.drain_seconds = settings.drain_seconds
         self._departures = Departures()
+        self._ending = Ending()
         self._running: set[Watch] = set()
         self._lock = Lock()
         self.draining = False
@@ -51,7 +71,7 @@ class Streams:
     @contextmanager
     def seat(self, environ: dict[str, Any]) -> "Iterator[Watch]":
         """Take a seat for one chat, with a watch to start. Raises `Failure` when there is none to be had."""
-        watch = Watch(environ, self._departures, self._write_seconds)
+        watch = Watch(environ, self._departures, self._ending, self._write_seconds)
         with self._lock:
             self._refuse_when_full()
             self._running.add(watch)
@@ -66,9 +86,15 @@ class Streams:
         self.draining = True
 
     def end(self) -> None:
-        """End the chats that still run, each with its honest end; needs gevent."""
+        """End the chats that still run, each with its honest end; may be called again for chats that began since."""
+        self._ending.begin()
         for watch in list(self._running):
             watch.interrupt()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no chat is under way."""
+        return not self._running
 
     def _refuse_when_full(self) -> None:
         if self.draining:
@@ -126,22 +152,25 @@ def _honest(reads: Iterator[list[Piece]], record: Record) -> Iterator[list[Piece
 def _cut_on_failure(frames: Iterator[bytes], watch: Watch, record: Record, resources: ExitStack) -> Generator[bytes]:
     """Pass the frames on. A failure that the protocol could not tell cuts the connection without its last chunk."""
     with resources:
+        watch.client.begin()
         try:
             for frame in frames:
                 record.bytes_out += len(frame)
                 watch.writing = True
                 yield frame
                 watch.writing = False
-        except Gone:
-            watch.reset()
+        except GeneratorExit:  # thrown where the server was writing, and by the server into this
+            record.outcome = record.outcome or watch.outcome
             raise
+        except Gone as gone:
+            record.outcome = record.outcome or gone.outcome
+            watch.cut()
         except Exception as error:
             if not isinstance(error, Failure):
                 log.exception("An answer could not be told for a mistake of ours")
                 record.outcome = "internal"
-            watch.reset()
-            raise ConnectionResetError(errno.ECONNRESET, "the answer was cut") from error
-        except GeneratorExit:  # thrown where the server was writing, and by the server into this
-            record.outcome = record.outcome or watch.outcome
-            raise
-        record.outcome = record.outcome or "ok"
+            watch.client.flush()
+            watch.cut()
+        else:
+            watch.client.end()
+            record.outcome = record.outcome or "ok"

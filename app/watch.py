@@ -1,17 +1,20 @@
 """The watch on the reader: a chat learns, whatever it waits for, that its client has left or its process must end."""
 
 import errno
+import os
 import select
 import socket
-import struct
+from threading import Lock
 from time import monotonic
 from typing import Any
 
 import gevent
 from gevent.monkey import get_original, is_module_patched
 
+from app import hosts
 from app.answer import Failure, Gone
-from app.upstream.asking import Wait, wait_alone
+from app.hosts import NOBODY, Client
+from app.upstream.asking import Wait
 from app.waiting import READ, LoopWait
 
 _BEFORE_OTHERS = 2
@@ -56,21 +59,45 @@ class Departures:
                 self._watches[fd].tell_departure()
 
 
+class Ending:
+    """The end of all chats that wait in threads: a pipe with a byte in it, which nobody reads."""
+
+    def __init__(self) -> None:
+        """Open nothing yet: a server may fork before the first chat."""
+        self._pipe: tuple[int, int] | None = None
+        self._has_begun = False
+        self._lock = Lock()
+
+    def fileno(self) -> int:
+        """Return what is readable from `begin` on."""
+        with self._lock:
+            if self._pipe is None:
+                self._pipe = os.pipe()
+            return self._pipe[0]
+
+    def begin(self) -> None:
+        """Wake every thread that waits, and each that will."""
+        self.fileno()
+        if self._pipe is not None and not self._has_begun:
+            self._has_begun = os.write(self._pipe[1], b"0") > 0
+
+
 class Watch:
     """The watch on one chat's client.
 
     Where gevent serves, a departure is thrown into the request's greenlet wherever it is; where threads do, a thread
-    that waits for its provider waits for that, too; anywhere else, a failed write tells. A half-closed client counts as
-    gone, as it does for nginx. One who takes nothing of what was sent for so long is cut by the kernel, and has then
-    left like any other.
+    that waits for its provider waits for that, too; where the client's socket is not known, a failed write tells. A
+    half-closed client counts as gone, as it does for nginx. One who takes nothing of what was sent for so long is cut
+    by the kernel, and has then left like any other.
     """
 
-    def __init__(self, environ: dict[str, Any], departures: Departures, write_seconds: float) -> None:
-        """Look at the request; nothing is watched yet."""
-        self._socket: Any = environ.get("gunicorn.socket")
-        self._is_http_1_0 = environ.get("SERVER_PROTOCOL") == "HTTP/1.0"
+    def __init__(self, environ: dict[str, Any], departures: Departures, ending: Ending, write_seconds: float) -> None:
+        """Take the request; nothing is watched yet."""
+        self._environ = environ
         self._departures = departures
-        self._write_milliseconds = int(write_seconds * 1000)
+        self._ending = ending
+        self._write_seconds = write_seconds
+        self.client = NOBODY
         self._loop_wait: LoopWait | None = None
         self._fd = -1
         self.writing = False
@@ -80,37 +107,42 @@ class Watch:
     @property
     def wait(self) -> Wait:
         """How the chat is to wait for its provider."""
-        if self._loop_wait is not None:
-            return self._loop_wait
-        return self._wait_in_thread if self._socket is not None and _CAN_SEE else wait_alone
+        return self._loop_wait or self._wait_in_thread
 
     def start(self) -> None:
-        """Begin to watch, from the greenlet that is to be thrown into."""
-        if self._socket is None:
-            return
-        if hasattr(socket, "TCP_USER_TIMEOUT") and self._socket.family in (socket.AF_INET, socket.AF_INET6):
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self._write_milliseconds)
+        """Begin to watch, from the thread or the greenlet that serves the request."""
+        self.client = client = Client(self._environ)
+        hosts.warn(self._environ, client)
+        client.limit_writes(self._write_seconds)
+        if not _CAN_THROW:
+            self._ending.fileno()
+        elif client.socket is not None:
+            self._departures.add(client.socket.fileno(), self)
+            self._fd = client.socket.fileno()
         if _CAN_THROW:
-            self._fd = self._socket.fileno()
-            self._departures.add(self._fd, self)
             self._loop_wait = LoopWait()
 
     def stop(self) -> None:
-        """Watch no longer; may be called twice."""
+        """Watch no longer, and let go of the client."""
+        self._unwatch()
+        self.client.close()
+
+    def _unwatch(self) -> None:
         if self._loop_wait is not None:
             self._loop_wait.close()
             self._loop_wait = None
+        if self._fd >= 0:
             self._departures.remove(self._fd)
+            self._fd = -1
 
     def interrupt(self) -> None:
-        """End the chat because the process must."""
-        gevent.get_hub().loop.run_callback(self._interrupt)
+        """End a greenlet's chat because the process must; threads wait for the `Ending`."""
+        if _CAN_THROW:
+            gevent.get_hub().loop.run_callback(self._interrupt)
 
     def _interrupt(self) -> None:
         """Say so where the chat waits for its provider; where it writes, its connection can only be cut."""
-        message = "The service is restarting, so the answer could not be finished. Please try again."
-        told = Failure(503, "draining", message, {"Retry-After": "5"})
-        self._end(Gone("draining") if self.writing else told)
+        self._end(Gone("draining") if self.writing else _draining())
 
     def tell_departure(self) -> None:
         """End the chat because its client has left."""
@@ -121,38 +153,38 @@ class Watch:
         if (waiting := self._loop_wait) is not None:
             if isinstance(reason, Gone):
                 self.outcome = reason.outcome
-                self._reset_on_close()
-            self.stop()
+                self.client.begin()
+            self._unwatch()
             waiting.end(reason)
 
-    def reset(self) -> None:
-        """End the connection in a TCP reset where there is no last chunk to leave out, so that a cut shows.
-
-        Closed here, because a server may say farewell (FIN) before it closes, and that is how a whole answer ends.
-        """
-        if self._reset_on_close():
-            self.stop()
-            self._socket.close()
-
-    def _reset_on_close(self) -> bool:
-        if self._is_http_1_0 and self._socket is not None:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            return True
-        return False
+    def cut(self) -> None:
+        """End the client's connection in a way that shows, and raise what its server knows that by, if it does."""
+        self._unwatch()
+        self.client.cut()
 
     def _wait_in_thread(self, sock: socket.socket | None, events: int, deadline: float) -> None:
-        """Wait for the provider's socket and for the departure of the client at once."""
+        """Wait for the provider's socket, the departure of the client and the end of the process at once."""
+        client = self.client.socket
         ready = select.poll()
-        ready.register(self._socket, select.POLLRDHUP)
+        ready.register(self._ending, select.POLLIN)
+        if client is not None and _CAN_SEE:
+            ready.register(client, select.POLLRDHUP)
         if sock is not None:
             ready.register(sock, events)
-        found = ready.poll(max(deadline - monotonic(), 0) * 1000)
+        found = {number for number, _ in ready.poll(max(deadline - monotonic(), 0) * 1000)}
+        if client is not None and client.fileno() in found:
+            raise self._departure()
+        if self._ending.fileno() in found:
+            raise _draining()
         if not found:
             raise TimeoutError
-        if any(fd == self._socket.fileno() for fd, _ in found):
-            raise self._departure()
 
     def _departure(self) -> Gone:
         """Tell one who hung up from one who stopped reading."""
-        error = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        error = self.client.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         return Gone("client_stalled") if error == errno.ETIMEDOUT else Gone()
+
+
+def _draining() -> Failure:
+    message = "The service is restarting, so the answer could not be finished. Please try again."
+    return Failure(503, "draining", message, {"Retry-After": "5"})

@@ -17,7 +17,7 @@ streams = Streams(Settings())
 
 def sit():
     try:
-        with streams.seat({"gunicorn.socket": here}) as watch:
+        with streams.seat({"gunicorn.socket": here, "wsgi.multithread": True}) as watch:
             watch.start()
             return "seated"
     except BaseException as error:

@@ -1,0 +1,219 @@
+"""What is known of WSGI servers: where the client's socket is, how a cut shows, how many chats fit, who says stop."""
+
+import _thread
+import errno
+import fcntl
+import logging
+import os
+import signal
+import socket
+import struct
+import sys
+import termios
+import threading
+from collections.abc import Callable, Mapping
+from time import monotonic, sleep
+from typing import Any
+
+from gevent.monkey import is_module_patched
+
+FLUSH_SECONDS = 1
+"""How long the last words of a cut answer may take to reach the client before the reset that would overtake them."""
+
+Environ = Mapping[str, Any]
+
+log = logging.getLogger(__name__)
+
+_PROPER_END = "It ends an answer properly although it was cut, so that a cut text looks whole but for its last line."
+_NO_FRAME = "Over HTTP/1.0 a cut text looks whole but for its last line. A proxy in front has to speak HTTP/1.1."
+_ONE_AT_A_TIME = "It answers one request at a time in each process, so that one chat holds up everybody else."
+_told: set[str] = set()
+
+
+class Client:
+    """The connection to one client: its socket, as far as the server shows it, and what makes a cut visible there.
+
+    A server that frames an answer (chunked, HTTP/2) leaves out the end of the frame when the application raises.
+    Elsewhere a close is the end of a whole answer, and only a TCP reset is a cut.
+    """
+
+    def __init__(self, environ: Environ) -> None:
+        """Find the client of a request."""
+        self.socket, self._is_copy = _socket(environ)
+        self._has_tcp = self.socket is not None and self.socket.family in (socket.AF_INET, socket.AF_INET6)
+        self._resets = self._has_tcp and not _is_framed(environ)
+        self.shows_cuts = _is_framed(environ) or (self._has_tcp and not _is_routed(environ))
+        self._environ = environ
+
+    def limit_writes(self, seconds: float) -> None:
+        """Let the connection break when the client takes nothing of what is sent for so long."""
+        if self._has_tcp and hasattr(socket, "TCP_USER_TIMEOUT"):
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(seconds * 1000))
+        elif self.socket is not None and not self._is_copy:
+            self.socket.settimeout(seconds)
+
+    def begin(self) -> None:
+        """From here on, whoever closes the connection resets it, also the kernel when the process was killed."""
+        if self._resets:
+            self._linger(on=True)
+
+    def end(self) -> None:
+        """The answer is whole, and its end a close."""
+        if self._resets:
+            self._linger(on=False)
+
+    def flush(self) -> None:
+        """Wait until the client has what was sent, where a reset would overtake it."""
+        deadline = monotonic() + FLUSH_SECONDS
+        while self._resets and _unsent(self.socket) and monotonic() < deadline:
+            sleep(0.005)
+
+    def cut(self) -> None:
+        """End the connection without the answer's end. Raises what the server takes for that and does not log.
+
+        Returns where the server makes a proper end of any exception. The socket is closed here because some servers
+        end a connection (FIN) before they close it.
+        """
+        if self._resets:
+            self.socket.close()
+        if (error := _error(self._environ)) is not None:
+            raise error(errno.ECONNRESET, "the answer was cut") from None
+
+    def close(self) -> None:
+        """Let go of the socket, and leave the server's as it was."""
+        if self._is_copy:
+            self.socket.close()
+        elif self.socket is not None and not self._has_tcp:
+            self.socket.settimeout(None)
+
+    def _linger(self, *, on: bool) -> None:
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", on, 0))
+
+
+def warn(environ: Environ, client: Client) -> None:
+    """Log what the server cannot keep of what is promised, each sentence once in a process."""
+    if not _told:  # the first chat; all others have the same server
+        _tell(_ONE_AT_A_TIME if _is_one_at_a_time(environ) else "")
+    if not client.shows_cuts:
+        _tell(_PROPER_END if _swallows(environ) else _NO_FRAME)
+
+
+def _tell(sentence: str) -> None:
+    if sentence and sentence not in _told:
+        log.warning("Server: %s See docs/hosting.md.", sentence)
+    _told.add(sentence)
+
+
+def on_stop(drain: Callable[[], object]) -> None:
+    """Call `drain` beside the requests when the server is told to stop. For the main thread of a process of our own.
+
+    The server's own handler of SIGTERM is called, too; where it has none, the signal does what it would have done when
+    `drain` returns. uWSGI handles signals beside Python, and lets nobody know.
+    """
+    if mod_wsgi := sys.modules.get("mod_wsgi"):
+        mod_wsgi.subscribe_shutdown(lambda *_, **__: _thread.start_new_thread(drain, ()))
+    elif "uwsgi" not in sys.modules and signal.getsignal(signal.SIGTERM) not in (None, signal.SIG_IGN):
+        _Sigterm(drain)
+
+
+class _Sigterm:
+    """The handler of SIGTERM in front of the server's."""
+
+    def __init__(self, drain: Callable[[], object]) -> None:
+        self._drain = drain
+        self._is_told = self._is_over = False
+        self._before = signal.getsignal(signal.SIGTERM)
+        signal.signal(signal.SIGTERM, self._handle)
+
+    def _handle(self, number: int, frame: Any) -> None:  # noqa: ANN401
+        if not self._is_told:
+            self._is_told = True
+            _thread.start_new_thread(self._finish, ())  # Thread.start would wait, and may be in gevent's loop
+        if callable(self._before):
+            self._before(number, frame)
+        elif self._is_over:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+
+    def _finish(self) -> None:
+        self._drain()
+        self._is_over = True
+        if not callable(self._before):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _socket(environ: Environ) -> tuple[Any, bool]:
+    """Return the client's socket, or None, and whether it is a copy, which has to be closed."""
+    if (own := environ.get("gunicorn.socket") or environ.get("werkzeug.socket")) is not None:
+        return own, False
+    if "uwsgi.version" in environ:
+        return socket.socket(fileno=os.dup(sys.modules["uwsgi"].connection_fd())), True
+    if (channel := _waitress(environ)) is not None:
+        return channel.socket.dup(), True
+    return None, False
+
+
+def _waitress(environ: Environ) -> Any:  # noqa: ANN401
+    """Return waitress's channel, whose method it hands out."""
+    return getattr(environ.get("waitress.client_disconnected"), "__self__", None)
+
+
+def _is_framed(environ: Environ) -> bool:
+    """Tell whether an answer has an end of its own, which the server leaves out when the application raises."""
+    if "werkzeug.socket" in environ and not (environ["wsgi.multithread"] or environ["wsgi.multiprocess"]):
+        return False  # it speaks HTTP/1.0 then, whatever the client does
+    return environ.get("SERVER_PROTOCOL") != "HTTP/1.0" and not _swallows(environ)
+
+
+def _swallows(environ: Environ) -> bool:
+    """Tell whether the server ends an answer properly when the application raises, or has no frame to leave open.
+
+    These are uWSGI, Passenger, mod_wsgi's daemon mode, and the standard library's (Django's `runserver`).
+    """
+    return (
+        "uwsgi.version" in environ
+        or "passenger.hijack" in environ
+        or bool(environ.get("mod_wsgi.process_group"))
+        or str(environ.get("SERVER_SOFTWARE")).startswith("WSGIServer/")
+    )
+
+
+def _is_routed(environ: Environ) -> bool:
+    """Tell whether uWSGI's own router (`http = ...`) stands before the client: it passes on no reset."""
+    return "uwsgi.version" in environ and not {"http", "https"}.isdisjoint(sys.modules["uwsgi"].opt)
+
+
+def _error(environ: Environ) -> Any:  # noqa: ANN401
+    """Return the exception that the server takes for a client who left, or None where none is of use."""
+    if _swallows(environ):
+        return None
+    if _waitress(environ) is not None:
+        return sys.modules["waitress.channel"].ClientDisconnected
+    return ConnectionResetError
+
+
+def _unsent(sock: Any) -> int:  # noqa: ANN401
+    """Return how many bytes the client's side has not confirmed."""
+    try:
+        return int(struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)))[0])
+    except OSError:
+        return 0
+
+
+def _is_one_at_a_time(environ: Environ) -> bool:
+    """Tell whether a chat keeps its process busy. Servers of one thread may say otherwise, and gevent's say nothing."""
+    if (channel := _waitress(environ)) is not None:
+        return bool(channel.server.adj.threads == 1)
+    if environ.get("wsgi.multithread"):
+        return "gunicorn.socket" in environ and _pool_size() == 1
+    return "gunicorn.socket" in environ or not is_module_patched("socket")
+
+
+def _pool_size() -> int:
+    """Return the size of this thread's pool, or 0. Nothing else tells a gunicorn of many threads from one of one."""
+    executor = next(iter(getattr(threading.current_thread(), "_args", ())), None)
+    return int(getattr(executor() if callable(executor) else None, "_max_workers", 0))
+
+
+NOBODY = Client({})
+"""A client of whom nothing is known."""
