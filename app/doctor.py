@@ -1,6 +1,7 @@
 """What is configured, what is exposed, and what is unsafe, in sentences."""
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
 from typing import NamedTuple
@@ -13,6 +14,7 @@ from app.service import Service
 
 UNSAFE = "UNSAFE"
 EXPOSED = "EXPOSED"
+_SYNC = re.compile(r"(-k|--worker-class)[ =]?sync\b")
 
 
 class Finding(NamedTuple):
@@ -31,6 +33,7 @@ def examine(service: Service, providers: Iterable[Provider]) -> Iterator[Finding
     yield from _limits(service)
     yield from _browsers(settings)
     yield from _addresses(settings, providers)
+    yield from _server()
 
 
 def reason(failure: Failure) -> str:
@@ -129,6 +132,17 @@ def _addresses(settings: Settings, providers: Iterable[Provider]) -> Iterator[Fi
         yield Finding(f"Endpoints: users may have their keys sent to {origin} (ENDPOINT_ALLOWLIST).")
     if os.environ.get("FORWARDED_ALLOW_IPS") == "*":
         yield Finding("Proxies: the headers of every proxy are believed (FORWARDED_ALLOW_IPS).")
+
+
+def _server() -> Iterator[Finding]:
+    """Tell of the server what its environment does: it is another process than this one."""
+    if _SYNC.search(os.environ.get("GUNICORN_CMD_ARGS", "")):
+        sentence = "Server: GUNICORN_CMD_ARGS asks for gunicorn's sync worker, which answers one request at a time."
+        yield Finding(sentence, mark=UNSAFE)
+    yield Finding(
+        "Server: which one runs the service is not seen from here. What it cannot keep, such as a cut that shows or "
+        "several chats at once, its log says at the first chat, in lines with `Server:`; docs/hosting.md has all."
+    )
 
 
 def _is_plain(url: str) -> bool:
