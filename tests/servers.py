@@ -45,6 +45,10 @@ http {{
     fastcgi_temp_path fastcgi;
     uwsgi_temp_path uwsgi;
     scgi_temp_path scgi;
+    {servers}
+}}
+"""
+PROXY = """
     client_max_body_size 0;
     upstream instances {{ {instances} }}
     server {{
@@ -56,7 +60,6 @@ http {{
             proxy_set_header X-Forwarded-For $remote_addr;
         }}
     }}
-}}
 """
 """A proxy as its manual has it. What it does unasked: an instance that takes no connection is passed over, but a POST
 that was sent to one is never sent to another (`proxy_next_upstream`); `X-Accel-Buffering: no` turns its buffers off."""
@@ -144,7 +147,7 @@ class Server:
 @contextmanager
 def postgres() -> Iterator[Server]:
     """Run PostgreSQL. Its data outlive a `stop`, though they are not safe from a power cut."""
-    with _folder({"password": PASSWORD}) as folder:
+    with own_folder({"password": PASSWORD}) as folder:
         shown = ["--pgdata=data", "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions", "--wal-segsize=1"]
         login = ["--username=sluice", "--pwfile=password", "--auth=scram-sha-256"]
         initdb = launch([program("initdb"), *shown, *login], folder)
@@ -184,7 +187,7 @@ def _query(url: str, text: str = "SELECT 1") -> None:
 @contextmanager
 def redis_server() -> Iterator[Server]:
     """Run Redis with a thousand databases, which it forgets when it stops. Each `/1` behind its URL is one."""
-    with _folder({}) as folder:
+    with own_folder({}) as folder:
         port = free_port()
         settings = f"--bind 127.0.0.1 --port {port} --databases 1000 --appendonly no --requirepass {PASSWORD}"
         command = [program("redis-server"), *settings.split(), "--save", ""]
@@ -203,7 +206,16 @@ def nginx(*ports: int) -> Iterator[Server]:
     """Run nginx before instances of the service on this machine, as their proxy."""
     port = free_port()
     instances = " ".join(f"server 127.0.0.1:{instance} max_fails=0;" for instance in ports)
-    with _folder({"nginx.conf": NGINX.format(port=port, instances=instances)}) as folder:
+    with nginx_of(PROXY.format(port=port, instances=instances), port) as server:
+        yield server
+
+
+@contextmanager
+def nginx_of(configuration: str, port: int) -> Iterator[Server]:
+    """Run nginx with these `server` blocks, of which one listens on the port."""
+    files = {"nginx.conf": NGINX.format(servers=configuration)}
+    files["uwsgi_params"] = Path("/etc/nginx/uwsgi_params").read_text()
+    with own_folder(files) as folder:
         command = [program("nginx"), "-p", str(folder), "-c", "nginx.conf", "-e", "stderr"]
         url = f"http://127.0.0.1:{port}"
         with _running(Server(url, port, folder, command, signal.SIGTERM, lambda _: _connect(port))) as server:
@@ -229,7 +241,7 @@ def launch(command: list[str], folder: Path) -> subprocess.Popen[bytes]:
 
 
 @contextmanager
-def _folder(files: Mapping[str, str]) -> Iterator[Path]:
+def own_folder(files: Mapping[str, str]) -> Iterator[Path]:
     """Make a folder with these files for the account that the servers run as; pytest's own are root's alone."""
     with tempfile.TemporaryDirectory(prefix="sluice-") as name:
         folder = Path(name)
