@@ -108,11 +108,11 @@ def on_stop(drain: Callable[[], object]) -> None:
     """Call `drain` beside the requests when the server is told to stop. For the main thread of a process of our own.
 
     The server's own handler of SIGTERM is called, too; where it has none, the signal does what it would have done when
-    `drain` returns. uWSGI handles signals beside Python, and lets nobody know.
+    `drain` returns. uWSGI handles signals beside Python, and lets nobody know; where gevent serves, gunicorn.conf.py drains.
     """
     if mod_wsgi := sys.modules.get("mod_wsgi"):
         mod_wsgi.subscribe_shutdown(lambda *_, **__: _thread.start_new_thread(drain, ()))
-    elif "uwsgi" not in sys.modules and signal.getsignal(signal.SIGTERM) not in (None, signal.SIG_IGN):
+    elif not (is_module_patched("socket") or "uwsgi" in sys.modules):
         _Sigterm(drain)
 
 
@@ -128,17 +128,17 @@ class _Sigterm:
     def _handle(self, number: int, frame: Any) -> None:  # noqa: ANN401
         if not self._is_told:
             self._is_told = True
-            _thread.start_new_thread(self._finish, ())  # Thread.start would wait, and may be in gevent's loop
+            _thread.start_new_thread(self._finish, ())
         if callable(self._before):
             self._before(number, frame)
-        elif self._is_over:
+        elif self._is_over and self._before == signal.SIG_DFL:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
 
     def _finish(self) -> None:
         self._drain()
         self._is_over = True
-        if not callable(self._before):
+        if self._before == signal.SIG_DFL:
             os.kill(os.getpid(), signal.SIGTERM)
 
 
