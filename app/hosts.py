@@ -108,7 +108,7 @@ def on_stop(drain: Callable[[], object]) -> None:
     """Call `drain` beside the requests when the server is told to stop. For the main thread of a process of our own.
 
     The server's own handler of SIGTERM is called, too; where it has none, the signal does what it would have done when
-    `drain` returns. uWSGI handles signals beside Python, and lets nobody know; where gevent serves, gunicorn.conf.py drains.
+    `drain` returns. uWSGI handles signals beside Python, and lets nobody know. Under gevent, gunicorn.conf.py drains.
     """
     if mod_wsgi := sys.modules.get("mod_wsgi"):
         mod_wsgi.subscribe_shutdown(lambda *_, **__: _thread.start_new_thread(drain, ()))

@@ -129,7 +129,7 @@ def test_a_cut_text_shows_where_the_server_lets_it(host: Host, version: str) -> 
     request_id = raw.new_id()
     with raw.connect(host.service.port, question(host.script(closing(BEGUN)), "text", version, request_id)) as client:
         shown = not looks_whole(client)
-        assert ANSWER.encode() in client.received
+        assert re.search(rb"%b.*\[This answer is incomplete\. [^]]+\]" % ANSWER.encode(), client.received, re.DOTALL)
     assert shown == {"1.1": host.kind.shows_cuts, "1.0": host.kind.shows_cuts_1_0}[version]
     assert host.record(request_id)["outcome"] == "up_truncated"
 
@@ -243,4 +243,5 @@ def test_every_answer_ends_honestly_when_the_server_stops(host: Host) -> None:
         go_on.set()
     drains, cuts_look_whole = host.kind.drains, not host.kind.shows_cuts
     assert whole == [drains, cuts_look_whole, cuts_look_whole, drains, drains, drains]
+    assert [b"[This answer is incomplete." in client.received for client in clients[1:3]] == [drains] * 2
     assert [parts(client)[-1]["type"] == "error" for client in clients[4:]] == [drains] * 2
