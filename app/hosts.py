@@ -112,8 +112,13 @@ def on_stop(drain: Callable[[], object]) -> None:
     """
     if mod_wsgi := sys.modules.get("mod_wsgi"):
         mod_wsgi.subscribe_shutdown(lambda *_, **__: _thread.start_new_thread(drain, ()))
-    elif not (is_module_patched("socket") or "uwsgi" in sys.modules):
+    elif _handles_sigterm() and not (is_module_patched("socket") or "uwsgi" in sys.modules):
         _Sigterm(drain)
+
+
+def _handles_sigterm() -> bool:
+    """Tell whether a handler can be set from here, and whether the one that there is could still be called."""
+    return threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is not None
 
 
 class _Sigterm:
