@@ -33,14 +33,12 @@ class State(Enum):
     ------------------------|--------------------|--------------------|------------------------------
     text or reasoning       | OPEN               | OPEN               | OPEN; a failure after garbage
     a finish reason         | FINISHED           | FINISHED           | FINISHED
-    an event that no chunk  |                    |                    |
-    looks like              | DOUBTED            | DOUBTED            | FINISHED
+    no chunk, nor an error  | DOUBTED            | DOUBTED            | FINISHED
     garbage, not JSON       | a failure          | a failure          | FINISHED
     an error                | a failure          | a failure          | a failure
     `[DONE]`                | an end, `unknown`  | a cut              | an end
     the body's proper end   | a cut              | a cut              | an end
-    a broken connection,    |                    |                    |
-    a deadline              | a failure          | a failure          | a failure
+    a cut, or a deadline    | a failure          | a failure          | a failure
 
     So a finish reason alone is no end: something must confirm it, and text behind it takes it back.
     """
