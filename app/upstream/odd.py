@@ -135,7 +135,7 @@ def spoken(content: object) -> Said:
             left += _inside(kind, part)
         elif isinstance(part, str):
             said += [(kind, part)] * bool(part)
-        elif kind is Text and part is not None:
+        elif part is not None and not (kind is Reasoning and isinstance(part, bool)):  # which is a mere switch
             said.append((kind, _number(part)))
     raise bad_data()
 
@@ -165,7 +165,7 @@ def _number(value: object) -> str:
 def _texts(delta: object) -> Said:
     """Return what a delta or a message says: what was thought, under whichever name, then what is told."""
     if not isinstance(delta, dict):
-        return []
+        return spoken(delta)
     content = spoken(delta.get("content"))
     thoughts = [
         spoken({"type": "thinking", "thinking": delta.get(name)}) for name in ("reasoning", "reasoning_content")
