@@ -57,7 +57,6 @@ ODD = [b"null", b"[]", b'"s"', b"42", b"true", b"{}", b'{"choices": null}', b'{"
 DELTAS: list[object] = [
     None,
     [],
-    42,
     {},
     {"content": None},
     {"content": {}},
