@@ -109,7 +109,7 @@ def test_without_redis_its_password_is_not_told(large: House, redis_server: Serv
         for _ in range(2):
             assert large.chat("openai", WHOLE).text() == ANSWER
         assert large.ask("GET", "/readyz").json()["limits"]["counted"] == "in this process"
-    assert "Redis cannot be used" in large.service.log.read_text()
+    wait_for(lambda: "Redis cannot be used" in large.service.log.read_text())
 
 
 def test_with_the_wrong_vault_key_nothing_is_told(house: House, processes: Processes, tmp_path: Path) -> None:

@@ -12,9 +12,10 @@ from tests import client
 from tests.clients.test_ai_sdk import FOLDER, node
 from tests.processes import Service, Simulator
 
+CUT = "The server at 127.0.0.1 cut the answer off before its end."
 SHORT = {
     "cut-3": f"{''.join(words(3))}\n\n[This answer is incomplete. The provider's answer was cut off before its end.]",
-    "truncated-3": f"{''.join(words(3))}\n\n[This answer is incomplete. OpenAI cut the answer off before its end.]",
+    "truncated-3": f"{''.join(words(3))}\n\n[This answer is incomplete. {CUT}]",
     "length": f"{ANSWER}\n\n[This answer is incomplete. It reached the limit of its length.]",
     "filtered": f"{ANSWER}\n\n[This answer is incomplete. A content filter stopped it.]",
 }

@@ -173,7 +173,7 @@ def test_a_wrong_method_is_told_the_right_ones(user: User, method: str, path: st
         (b'{"value": "\xff"}', {}, 400, "bad_body"),
         (b'{"value": "\\ud800"}', {}, 400, "bad_body"),
         (b'{"value": NaN}', {}, 400, "bad_body"),
-        (b"[" * 100_000, {}, 400, "bad_body"),
+        (b"[" * 10_000, {}, 400, "bad_body"),
         (b'{"value": "x"}', {"content_encoding": "gzip"}, 415, "bad_type"),
         (b'{"value": "x"}', {"content_type": "multipart/form-data; boundary=x"}, 415, "bad_type"),
         (b'{"value": "' + b" " * 11 * 1024**2 + b'x"}', {}, 413, "too_large"),
