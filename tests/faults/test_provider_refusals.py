@@ -14,6 +14,11 @@ from tests.faults.sluice import ANSWER, COMMIT, FIRST_EVENT, KEYS, SECONDS, SOON
 
 HTML = b"<html><body><h1>It is broken, says nginx</h1></body></html>"
 KEY = KEYS["OPENAI_API_KEY"]
+REMEDIES = {
+    "environment": "Whoever runs this service has to fix it.",
+    "profile": "Please fix it in your profile settings.",
+}
+"""Who can mend a wrong key, by whose it is."""
 
 
 def says(message: str, **more: str) -> bytes:
@@ -63,7 +68,7 @@ def test_a_refusal_keeps_its_status_and_its_words(
 def test_a_wrong_key_is_named(sluice: Sluice, model: str, provider: str, label: str, mode: str, body: bytes) -> None:
     seen = sluice.ask(model, mode, replying(401, body), provider=provider)
     shown = expect.refusal(sluice, seen, 401, "provider_auth", Course(401))
-    assert shown["message"] == f"{label} API Key is incorrect. Whoever runs this service has to fix it."
+    assert shown["message"] == f"{label} API Key is incorrect. {REMEDIES[sluice.source_for(provider)]}"
 
 
 @pytest.mark.parametrize(
