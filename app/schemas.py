@@ -1,5 +1,8 @@
 """What a client may send."""
 
+import re
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, validate
@@ -15,6 +18,13 @@ MAX_TOKENS = 10_000_000
 _ROLES = ("system", "developer", "user", "assistant")
 MAX_MODEL_CHARACTERS = 200
 _IMAGE_DETAILS = ("auto", "low", "high")
+_LISTS_OF_PARTS = ("content", "parts", "experimental_attachments")
+"""Where a message can have a list of parts."""
+_IMAGE_ADDRESS = re.compile(r"data:image/[\w.+-]*|https?://", re.IGNORECASE | re.ASCII)
+_ANSWER_TEXTS = {"text": "text", "output_text": "text", "refusal": "refusal"}
+"""Where the parts of an answer have their text, by their types."""
+_ANSWER_UNSAID = {"reasoning", "thinking", "redacted_thinking", "tool_use", "tool-call"}
+"""Parts of an answer that are not told to the model again: thoughts, and calls of tools."""
 
 
 def read(body: dict[str, Any]) -> Chat:
@@ -129,7 +139,7 @@ def _is_empty_answer(message: dict[str, Any]) -> bool:
 
 
 def _count_parts(message: object) -> int:
-    lists = (message.get("content"), message.get("parts")) if isinstance(message, dict) else ()
+    lists = [message.get(name) for name in _LISTS_OF_PARTS] if isinstance(message, dict) else []
     return sum(len(parts) for parts in lists if isinstance(parts, list))
 
 
@@ -141,17 +151,20 @@ def _message(message: object) -> dict[str, Any]:
         raise ValidationError({"role": f"Must be one of: {', '.join(_ROLES)}."})
     pictures = _at("experimental_attachments", _attachments, message.get("experimental_attachments"))
     content = _said(message, may_be_nothing=bool(pictures) or role == "assistant")
-    return {"role": role, "content": [*_parts(content), *pictures] if pictures else content}
+    if isinstance(content, str) and not pictures:
+        return {"role": role, "content": content}
+    return {"role": role, "content": _without_blanks([*_parts(content), *pictures])}
 
 
 def _said(message: dict[str, Any], *, may_be_nothing: bool) -> str | list[dict[str, Any]]:
     """Read what a message says: its content, or its parts where the content is nothing."""
     content, parts = message.get("content"), message.get("parts")
     said: str | list[dict[str, Any]] = ""
-    if _is_nothing(content) and isinstance(parts, list):
+    if _is_nothing(content) and parts is not None:
         said = _at("parts", _ui_content, parts)
     elif not (_is_nothing(content) and may_be_nothing):
-        said = _at("content", _content, content)
+        read = _answer_part if message["role"] == "assistant" else _part
+        said = _at("content", partial(_content, read), content)
     return said
 
 
@@ -174,12 +187,29 @@ def _parts(content: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [] if _is_blank(content) else [{"type": "text", "text": content}]
 
 
-def _content(content: object) -> str | list[dict[str, Any]]:
+def _without_blanks(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Leave out blank text beside a picture, which some providers refuse."""
+    telling = [part for part in parts if part["type"] != "text" or not _is_blank(part["text"])]
+    return telling if any(part["type"] != "text" for part in parts) else parts
+
+
+def _content(read: Callable[[object], dict[str, Any] | None], content: object) -> str | list[dict[str, Any]]:
     if isinstance(content, str):
         return _text(content)
     if not isinstance(content, list) or not content:
         raise ValidationError("Must be a string or a list of parts.")
-    return [_at(index, _part, part) for index, part in enumerate(content)]
+    found = [_at(index, read, part) for index, part in enumerate(content)]
+    return [part for part in found if part]
+
+
+def _answer_part(part: object) -> dict[str, Any] | None:
+    """Read a part of what a model said; none of those that are not told to it again."""
+    if not isinstance(part, dict) or not isinstance(part.get("type"), str):
+        return _part(part)
+    if part["type"] in _ANSWER_UNSAID:
+        return None
+    name = _ANSWER_TEXTS.get(part["type"])
+    return {"type": "text", "text": _at(name, _text, part.get(name))} if name else _part(part)
 
 
 def _part(part: object) -> dict[str, Any]:
@@ -199,9 +229,11 @@ def _image(image: object) -> dict[str, str]:
     if not isinstance(given, dict) or not isinstance(given.get("url"), str):
         raise ValidationError("Must be an object with a url.")
     url = _text(given["url"])
-    if not url.startswith(("data:image/", "https://", "http://")):
+    start = _IMAGE_ADDRESS.match(url)
+    if not start:
         raise ValidationError({"url": "Must be a data URL of an image, or a web address."})
-    return {"url": url} | ({"detail": given["detail"]} if given.get("detail") in _IMAGE_DETAILS else {})
+    detail = {"detail": given["detail"]} if given.get("detail") in _IMAGE_DETAILS else {}
+    return {"url": start[0].lower() + url[start.end() :], **detail}
 
 
 def _text(text: object) -> str:
@@ -217,8 +249,10 @@ def _text(text: object) -> str:
     return text
 
 
-def _ui_content(parts: list[object]) -> str | list[dict[str, Any]]:
+def _ui_content(parts: object) -> str | list[dict[str, Any]]:
     """Turn the parts of an AI SDK message into content; its steps, sources and data are not for the model."""
+    if not isinstance(parts, list):
+        raise ValidationError("Must be a list.")
     found = [_at(index, _ui_part, part) for index, part in enumerate(parts)]
     content = [part for part in found if part]
     if all(part["type"] == "text" for part in content):
@@ -251,12 +285,14 @@ def _attachment(attachment: object) -> dict[str, Any]:
     if not isinstance(attachment, dict):
         raise ValidationError("Not an object.")
     url = attachment.get("url")
-    implied = url.removeprefix("data:") if isinstance(url, str) else None
+    implied = url[5:] if isinstance(url, str) and url[:5].lower() == "data:" else None
     return _picture(attachment, "contentType", attachment.get("contentType") or implied)
 
 
 def _picture(file: dict[str, Any], kind: str, media_type: object) -> dict[str, Any]:
     """Turn a file into a part; `kind` is the member that says its media type."""
-    if not isinstance(media_type, str) or not media_type.startswith("image/"):
+    if not media_type:
+        raise ValidationError({kind: "Must say which kind of image this is, like image/png."})
+    if not isinstance(media_type, str) or media_type[:6].lower() != "image/":
         raise ValidationError({kind: "Only images can be attached."})
     return {"type": "image_url", "image_url": _at("url", _image, file.get("url"))}

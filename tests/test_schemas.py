@@ -6,7 +6,7 @@ import pytest
 
 from app.answer import Failure
 from app.question import Chat
-from app.schemas import MAX_MESSAGES, MAX_TOKENS, read
+from app.schemas import MAX_MESSAGES, MAX_PARTS, MAX_TOKENS, read
 
 PICTURE = "data:image/png;base64,iVBORw0KGgo="
 HELLO = [{"role": "user", "content": "Hello?"}]
@@ -130,6 +130,25 @@ def test_a_setting_that_is_wrong_is_named(settings: object, told: str) -> None:
 
 # Messages.
 
+
+def part(**members: object) -> list[dict[str, object]]:
+    """Write a message whose content is one part."""
+    return [{"role": "user", "content": [members]}]
+
+
+def ui_part(**members: object) -> list[dict[str, object]]:
+    """Write a message of the AI SDK that has one part."""
+    return [{"role": "user", "parts": [members]}]
+
+
+ATTACHMENT = "messages[0].experimental_attachments[0]"
+
+
+def attached(**members: object) -> list[dict[str, object]]:
+    """Write a message of the AI SDK's version 4 with one attachment."""
+    return [{"role": "user", "content": "a", "experimental_attachments": [members]}]
+
+
 PARTS = [{"type": "text", "text": "Hi"}, {"type": "image_url", "image_url": {"url": PICTURE}}]
 
 IMAGE_PART = {"type": "image_url", "image_url": {"url": PICTURE}}
@@ -144,6 +163,15 @@ ATTACHED = {
 }
 EMPTY: list[Any] = [None, "", " \n", [], [{"type": "text", "text": ""}], [{"type": "text", "text": None}]]
 NO_WORDS = [{"type": "step-start"}, {"type": "reasoning", "text": "Hm"}, {"type": "tool-x", "toolCallId": "t"}]
+UNSAID: list[dict[str, Any]] = [
+    {"type": "reasoning", "text": "Hm"},
+    {"type": "thinking", "thinking": "Hm", "signature": "x"},
+    {"type": "thinking", "thinking": [{"type": "text", "text": "Hm"}]},
+    {"type": "redacted_thinking", "data": "x"},
+    {"type": "tool_use", "id": "t", "name": "x", "input": {}},
+    {"type": "tool-call", "toolCallId": "t"},
+]
+OUTPUT_TEXT = {"type": "output_text", "text": "A", "annotations": []}
 SILENT: list[dict[str, Any]] = [
     {},
     *({"content": value} for value in EMPTY),
@@ -151,6 +179,7 @@ SILENT: list[dict[str, Any]] = [
     *({"content": value, "parts": NO_WORDS} for value in EMPTY[:4]),
     *({"parts": parts} for parts in ([], NO_WORDS, [{"type": "text", "text": " "}], [PICTURE_FILE])),
     {"content": [IMAGE_PART]},
+    {"content": UNSAID},
     {"content": "", **ATTACHED},
 ]
 """Answers without text: stopped before their first word, or all thoughts, calls of tools and pictures."""
@@ -241,8 +270,50 @@ GOOD: dict[str, tuple[object, list[dict[str, Any]]]] = {
         for value in EMPTY
     },
     "content beside parts that are none": (
-        [{"role": "user", "content": "a", "parts": None}, {"role": "user", "content": "", "parts": "b"}],
-        [{"role": "user", "content": "a"}, {"role": "user", "content": ""}],
+        [{"role": "user", "content": "a", "parts": None}, {"role": "user", "content": "a", "parts": "b"}],
+        [{"role": "user", "content": "a"}, {"role": "user", "content": "a"}],
+    ),
+    "capital letters": (
+        [
+            {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "DATA:Image/PNG;base64,aB="}}]},
+            {"role": "user", "content": [{"type": "image_url", "image_url": "HTTPS://A.test/B"}]},
+            ui_part(type="file", mediaType="IMAGE/png", url=PICTURE)[0],
+            attached(contentType="Image/PNG", url=PICTURE)[0],
+            attached(url="Data:IMAGE/png;base64,aB=")[0],
+        ],
+        [
+            {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,aB="}}]},
+            {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://A.test/B"}}]},
+            {"role": "user", "content": [IMAGE_PART]},
+            {"role": "user", "content": [{"type": "text", "text": "a"}, IMAGE_PART]},
+            {
+                "role": "user",
+                "content": [
+                    {"type": "text", "text": "a"},
+                    {"type": "image_url", "image_url": {"url": "data:image/png;base64,aB="}},
+                ],
+            },
+        ],
+    ),
+    "blank text beside a picture": (
+        [
+            {"role": "user", "content": [{"type": "text", "text": ""}, IMAGE_PART, {"type": "text", "text": "\n"}]},
+            {"role": "user", "parts": [{"type": "text", "text": " "}, PICTURE_FILE]},
+            {"role": "user", "content": [{"type": "text", "text": ""}, PARTS[0]], **ATTACHED},
+        ],
+        [
+            {"role": "user", "content": [IMAGE_PART]},
+            {"role": "user", "content": [IMAGE_PART]},
+            {"role": "user", "content": [PARTS[0], IMAGE_PART, IMAGE_PART, WEB_IMAGE]},
+        ],
+    ),
+    "blank text beside text": (
+        [{"role": "user", "content": [PARTS[0], {"type": "text", "text": "\n"}, PARTS[0]]}],
+        [{"role": "user", "content": [PARTS[0], {"type": "text", "text": "\n"}, PARTS[0]]}],
+    ),
+    "an answer's own parts": (
+        [{"role": "assistant", "content": [*UNSAID, {"type": "refusal", "refusal": "No."}, OUTPUT_TEXT]}],
+        [{"role": "assistant", "content": [{"type": "text", "text": "No."}, {"type": "text", "text": "A"}]}],
     ),
     "a picture beside parts": (
         [{"role": "user", "content": [IMAGE_PART], "parts": [{"type": "text", "text": "b"}]}],
@@ -289,6 +360,7 @@ LIST = f"Must be a list of 1 to {MAX_MESSAGES} messages."
 ROLE = "Must be one of: system, developer, user, assistant."
 CONTENT = "Must be a string or a list of parts."
 URL = "Must be an object with a url."
+KIND = "Must say which kind of image this is, like image/png."
 IMAGE = "Must be a data URL of an image, or a web address."
 
 NO_MESSAGES: list[object] = [[], {}, "hello", 7, True, HELLO * (MAX_MESSAGES + 1)]
@@ -300,25 +372,8 @@ NO_KINDS: list[object] = [None, "", "file", "input_text", [], {}, 7]
 NO_STRINGS: list[object] = [None, 7, [], {}]
 NO_IMAGES: list[object] = [None, 7, [], {}, {"url": None}, {"url": ["x"]}, {"url": {"url": PICTURE}}]
 NO_URLS = ["", "a.png", "file:///etc/passwd", "data:text/html,x", "javascript:x", " https://a.test/", "ftp://a.test/"]
-NO_PICTURES: list[object] = [None, "", "application/pdf", "text/plain", 7, [], ["image/png"]]
-
-
-def part(**members: object) -> list[dict[str, object]]:
-    """Write a message whose content is one part."""
-    return [{"role": "user", "content": [members]}]
-
-
-def ui_part(**members: object) -> list[dict[str, object]]:
-    """Write a message of the AI SDK that has one part."""
-    return [{"role": "user", "parts": [members]}]
-
-
-ATTACHMENT = "messages[0].experimental_attachments[0]"
-
-
-def attached(**members: object) -> list[dict[str, object]]:
-    """Write a message of the AI SDK's version 4 with one attachment."""
-    return [{"role": "user", "content": "a", "experimental_attachments": [members]}]
+NO_PICTURES: list[object] = ["application/pdf", "text/plain", 7, ["image/png"]]
+NO_KIND: list[object] = [None, "", []]
 
 
 BAD_MESSAGES: list[tuple[object, str]] = [
@@ -329,7 +384,17 @@ BAD_MESSAGES: list[tuple[object, str]] = [
     ([{"content": "a"}], f"messages[0].role: {ROLE}"),
     *(([*HELLO, {"role": "user", "content": value}], f"messages[1].content: {CONTENT}") for value in NO_CONTENTS),
     ([{"role": "user"}], f"messages[0].content: {CONTENT}"),
-    ([{"role": "user", "parts": "a"}], f"messages[0].content: {CONTENT}"),
+    *(
+        ([{"role": role, "content": value, "parts": parts}], "messages[0].parts: Must be a list.")
+        for role in ("user", "assistant")
+        for value in EMPTY[:4]
+        for parts in ("a", {"type": "text", "text": "a"}, 7)
+    ),
+    *((part(**one), "messages[0].content[0].type: Must be text or image_url.") for one in [*UNSAID, OUTPUT_TEXT]),
+    (
+        [{"role": "assistant", "content": [*UNSAID, {"type": "refusal", "refusal": None}]}],
+        f"messages[0].content[{len(UNSAID)}].refusal: Not a string.",
+    ),
     *(([{"role": "assistant", "content": value}], f"messages[0].content: {CONTENT}") for value in NO_CONTENTS[1:4]),
     *(([{"role": "assistant", **turn}], "messages: Must hold a message with content.") for turn in SILENT),
     ([{"role": "user", "content": "a\0b"}], "messages[0].content: Contains a NUL."),
@@ -342,6 +407,13 @@ BAD_MESSAGES: list[tuple[object, str]] = [
         for value in NO_OBJECTS
     ),
     *((part(type=kind), "messages[0].content[0].type: Must be text or image_url.") for kind in NO_KINDS),
+    *(
+        (
+            [{"role": "assistant", "content": [{"type": kind}]}],
+            "messages[0].content[0].type: Must be text or image_url.",
+        )
+        for kind in NO_KINDS
+    ),
     *((part(type="text", text=value), "messages[0].content[0].text: Not a string.") for value in NO_STRINGS),
     (part(type="text"), "messages[0].content[0].text: Not a string."),
     (part(type="text", text="\0"), "messages[0].content[0].text: Contains a NUL."),
@@ -368,11 +440,17 @@ BAD_MESSAGES: list[tuple[object, str]] = [
         for kind in NO_PICTURES
     ),
     *(
+        (ui_part(type="file", mediaType=kind, url=PICTURE), f"messages[0].parts[0].mediaType: {KIND}")
+        for kind in NO_KIND
+    ),
+    (ui_part(type="file", url="https://a.test/b.png"), f"messages[0].parts[0].mediaType: {KIND}"),
+    (attached(url="https://a.test/b.png"), f"{ATTACHMENT}.contentType: {KIND}"),
+    *(
         (attached(contentType=kind, url=PICTURE), f"{ATTACHMENT}.contentType: Only images can be attached.")
         for kind in ("application/pdf", "text/plain", 7, ["image/png"])
     ),
     (attached(url="data:text/plain,x"), f"{ATTACHMENT}.contentType: Only images can be attached."),
-    (attached(), f"{ATTACHMENT}.contentType: Only images can be attached."),
+    (attached(), f"{ATTACHMENT}.contentType: {KIND}"),
     (attached(contentType="image/png"), f"{ATTACHMENT}.url: {URL}"),
     (attached(contentType="image/png", url="blob:https://a.test/1"), f"{ATTACHMENT}.url.url: {IMAGE}"),
     *(
@@ -390,6 +468,14 @@ BAD_MESSAGES: list[tuple[object, str]] = [
 
 @pytest.mark.parametrize(("messages", "told"), BAD_MESSAGES, ids=lambda value: repr(value)[:80])
 def test_a_message_that_is_wrong_is_named_with_its_place(messages: object, told: str) -> None:
+    assert complaint({"chatSettings": MODEL, "messages": messages}) == told
+
+
+@pytest.mark.parametrize("name", ["content", "parts", "experimental_attachments"])
+def test_a_chat_has_a_limited_number_of_parts(name: str) -> None:
+    """None of them is read: each of these would be wrong."""
+    messages = [{"role": "user", "content": "a", name: [None] * MAX_PARTS}, {"role": "user", name: [None]}]
+    told = f"messages: Must be of at most {MAX_PARTS} parts together."
     assert complaint({"chatSettings": MODEL, "messages": messages}) == told
 
 
