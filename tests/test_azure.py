@@ -64,7 +64,8 @@ def test_a_profile_s_key_goes_to_the_profile_s_endpoint(
     own = processes.fresh_service({**ours, **others})
     own.profile_set("azure_openai_api_key", "azure-own-key")
     assert chat(own, "azure", "gpt-3.5-turbo").json()["message"] == "Azure resources not found"
-    set_endpoint(own, simulator)
+    set_endpoint(own, simulator)  # which removes the key that was there
+    own.profile_set("azure_openai_api_key", "azure-own-key")
     assert chat(own, "azure", "gpt-3.5-turbo").status == 200
     assert dict(simulator.requests()[-1]["headers"])["api-key"] == "azure-own-key"
 
@@ -85,8 +86,8 @@ def guarding(processes: Processes, environment: Mapping[str, str], simulator: Si
     """A service whose user chose this machine while the operator allowed it."""
     ours = {name: value for name, value in environment.items() if name != "AZURE_OPENAI_API_KEY"}
     service = processes.fresh_service(ours)
-    service.profile_set("azure_openai_api_key", "azure-own-key")
     set_endpoint(service, simulator)
+    service.profile_set("azure_openai_api_key", "azure-own-key")
     return service
 
 
@@ -129,6 +130,20 @@ PASTED = {
     f"/openai/deployments/x/chat/completions{DATED}": f"/openai/models{DATED}",
     f"/openai/deployments/openai/chat/completions{DATED}": f"/openai/models{DATED}",
     DATED: f"/openai/models{DATED}",
+    f"/openai/deployments/x/chat/completions{DATED}&x=1": f"/openai/models{DATED}",
+    f"/openai/deployments/x/chat/completions?x=1&{DATED[1:]}#top": f"/openai/models{DATED}",
+    f"/openai/deployments/x/completions{DATED}": f"/openai/models{DATED}",
+    f"/openai/deployments/x/embeddings{DATED}": f"/openai/models{DATED}",
+    f"/openai/deployments/x/audio/speech{DATED}": f"/openai/models{DATED}",
+    "/openai/v1#x": "/openai/v1/models",
+    "/openai/v1?x=1": "/openai/v1/models",
+    "/OpenAI/V1/": "/openai/v1/models",
+    "/openai/v1/completions": "/openai/v1/models",
+    "/openai/v1/images/generations": "/openai/v1/models",
+    "/v1": "/openai/v1/models",
+    "/v1/chat/completions": "/openai/v1/models",
+    "/gateway/v1/chat/completions": "/gateway/openai/v1/models",
+    "/v1/gateway": "/v1/gateway/openai/v1/models",
     "/api/projects/p": "/openai/v1/models",
     "/api/projects/p/": "/openai/v1/models",
     "/api/projects/p/openai/v1/": "/openai/v1/models",
@@ -167,6 +182,9 @@ def test_a_version_that_is_set_wins_over_a_pasted_one() -> None:
         ("https://name.openai.azure.com/openai/v1?api-key=secret", False),
         (f"https://name.openai.azure.com/openai/v1{DATED}&api-key=secret", False),
         (f"https://name.openai.azure.com/openai/v1#{DATED}", False),
+        (f"https://name.openai.azure.com/openai/v1?api-key=secret&{DATED[1:]}", False),
+        (f"https://name.openai.azure.com/openai/v1{DATED}#x", False),
+        ("https://name.openai.azure.com/OpenAI/V1", True),
     ],
 )
 def test_a_pasted_endpoint_is_judged_like_any_other(endpoint: str, is_taken: bool) -> None:  # noqa: FBT001
@@ -181,7 +199,12 @@ def test_a_pasted_endpoint_is_judged_like_any_other(endpoint: str, is_taken: boo
 
 def test_no_endpoint_takes_long_to_read() -> None:
     """The longest that can be set, of what could be tried in many ways."""
-    for endpoint in ("https://" + "/" * 490 + "!", "https://" + "/openai" * 70, "https://" + "/api/projects/" * 35):
+    for endpoint in (
+        "https://" + "/" * 490 + "!",
+        "https://" + "/openai" * 70,
+        "https://" + "/openai/v1" * 49 + "\n",
+        "https://" + "/api/projects/" * 35,
+    ):
         started = process_time()
         PROVIDERS["azure"].settings[0].meant(endpoint)
         assert process_time() - started < 0.1

@@ -13,31 +13,35 @@ from app.upstream.account import Account
 _PATH = re.compile(
     r"""
     (?: /api/projects/[^/]+ )?
-    (?: /openai (?: /v1 | /deployments (?: /[^/]+ )? )? (?: / (?: chat/completions | responses | models ) )? )? /* \Z
+    (?: /openai (?: / (?: v1 | deployments | responses | models ) (?: /.* )? )?
+      | /v1 (?: / (?: (?: chat/ )? completions | responses | models ) )?
+    )? /* \Z
     """,
-    re.VERBOSE,
+    re.VERBOSE | re.IGNORECASE,
 )
 """What an endpoint ends in where it is pasted as portal and sample code show it: the path of a project or operation."""
-_VERSION = re.compile(r"api-version=([A-Za-z0-9.-]{1,40})")
+_VERSION = re.compile(r"(?:^|&)api-version=([A-Za-z0-9.-]{1,40})(?:&|\Z)", re.IGNORECASE)
+_MORE = re.compile(r"#|\?(?!api-version=[A-Za-z0-9.-]{1,40}\Z).", re.IGNORECASE)
 
 
 def _read(endpoint: str) -> tuple[str, str]:
     """Return the address of the resource itself, below which all paths are known, and the version if it has one."""
-    address, _, query = endpoint.partition("?")
-    version = _VERSION.fullmatch(query)
-    if query and not version:
-        return endpoint, ""
-    found = _PATH.search(address)
+    address, _, query = endpoint.partition("#")[0].partition("?")
+    found, version = _PATH.search(address), _VERSION.search(query)
     return address[: found.start() if found else None].rstrip("/"), version[1] if version else ""
 
 
-def _root(endpoint: str) -> str:
-    return _read(endpoint)[0]
+def _judged(endpoint: str) -> str:
+    """Return what decides whether a user may set an endpoint: all of it if it has more than a version in its query.
+
+    That would be of no use, may be secret, and is refused.
+    """
+    return endpoint if _MORE.search(endpoint) else _read(endpoint)[0]
 
 
 LABEL = "Azure OpenAI"
 KEY = Setting("azure_openai_api_key", "AZURE_OPENAI_API_KEY", values.KEY)
-ENDPOINT = Setting("azure_openai_endpoint", "AZURE_OPENAI_ENDPOINT", values.ENDPOINT, with_key=True, meant=_root)
+ENDPOINT = Setting("azure_openai_endpoint", "AZURE_OPENAI_ENDPOINT", values.ENDPOINT, with_key=True, meant=_judged)
 API_VERSION = Setting("azure_openai_api_version", "AZURE_OPENAI_API_VERSION", values.VERSION, with_key=True)
 DEPLOYMENTS = Setting("azure_openai_deployments", "AZURE_OPENAI_DEPLOYMENTS", values.DEPLOYMENTS)
 DEPLOYMENT_OF = {
