@@ -209,10 +209,10 @@ class Response:
             self.keep_alive = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header; of too many, the first ones."""
+        """Keep a header without the space around its value; of too many, the first ones."""
         self._header_count += 1
         if not self.complete and self._header_count <= MAX_HEADERS:
-            self.headers.append((name.lower(), value))
+            self.headers.append((name.lower(), value.strip()))
 
     def on_headers_complete(self) -> None:
         """Know the status, and how the body will end. 1xx responses only announce another one."""

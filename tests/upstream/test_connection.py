@@ -83,12 +83,12 @@ def test_an_answer_is_read_to_its_end(server: Server, sent: bytes, split: bool) 
 def test_headers_come_in_order_lower_case_and_without_those_of_an_announcement(server: Server) -> None:
     early = b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
     server.play(
-        answering(early + b"HTTP/1.1 429 No\r\nRetry-After:  7 \r\nX-A: 1\r\nx-a: 2\r\nContent-Length: 0\r\n\r\n")
+        answering(early + b"HTTP/1.1 429 No\r\nRetry-After:  7 \t \r\nX-A: 1\r\nx-a: 2\r\nContent-Length: 0\r\n\r\n")
     )
     with asked(server) as connection:
         head = connection.head(SOON)
         assert head is not None
-        assert (head.status, [(name, value.strip()) for name, value in head.headers]) == (
+        assert (head.status, head.headers) == (
             429,
             [(b"retry-after", b"7"), (b"x-a", b"1"), (b"x-a", b"2"), (b"content-length", b"0")],
         )
