@@ -16,6 +16,8 @@ from app.upstream.transport import Body
 
 OPTIONAL = "stream_options"
 """The one parameter without which an answer is as good; only its usage may be missing."""
+REFUSING = frozenset({400, 422, 500, 501})
+"""The statuses with which a parameter is refused; some servers fail over one that they do not know."""
 MAX_REMEMBERED = 500
 REMEMBERED_SECONDS = 24 * 3600.0
 """After so long a server is asked with all parameters again: it may have learnt them."""
@@ -61,10 +63,10 @@ def _without(parameters: Parameters) -> Parameters:
 def _is_refused(parameters: Parameters, failure: Failure) -> bool:
     """Tell whether the optional parameter, or a part of it, was refused.
 
-    Where the chat's own texts have the same words, a refusal that has them may be about those.
+    Where the chat's own texts have the same words, a sentence that has them may be about those.
     """
     error = failure.__cause__
-    if failure.status not in {400, 422} or not isinstance(error, openai.APIStatusError):
+    if failure.status not in REFUSING or not isinstance(error, openai.APIStatusError):
         return False
-    names, sent = [OPTIONAL, *parameters.get(OPTIONAL, {})], error.request.content
-    return any(sent.count(name.encode()) == 1 and blames(error.response.content, name) for name in names)
+    names, sent, answer = [OPTIONAL, *parameters.get(OPTIONAL, {})], error.request.content, error.response
+    return any(blames(answer.content, answer.headers, name, in_words=sent.count(name.encode()) == 1) for name in names)

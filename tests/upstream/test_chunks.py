@@ -663,7 +663,7 @@ ERRORS: dict[str, tuple[object, int, str, str]] = {
     "a finish reason": (chunk({}, "error"), 500, "provider_error", "Groq reported an error in its answer."),
     "a content filter": (
         {"error": {"code": "content_filter", "message": "Filtered.", "status": 400}},
-        500,
+        400,
         "content_filter",
         "Filtered.",
     ),

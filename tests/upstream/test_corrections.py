@@ -27,7 +27,7 @@ HI = (
     + LAST
 )
 OPTIONS = {"include_usage": True, "include_obfuscation": False}
-BODIES = {
+BODIES: dict[str, object] = {
     "OpenAI, older": {"error": {"message": "Unrecognized request argument supplied: stream_options", "param": None}},
     "OpenAI, param": {"error": {"message": "Unsupported parameter.", "param": "stream_options"}},
     "a part": {"error": {"message": "Unknown parameter: 'stream_options.include_obfuscation'.", "param": None}},
@@ -37,6 +37,8 @@ BODIES = {
     "Bedrock": {"message": "extraneous key [stream_options] is not permitted"},
     "vLLM": {"object": "error", "message": "[{'type': 'extra_forbidden', 'loc': ('body', 'stream_options')}]"},
     "a string": {"error": 'json: unknown field "stream_options"'},
+    "nothing but a string": "unknown field stream_options",
+    "plain text": b'json: unknown field "stream_options"\n',
 }
 
 
@@ -47,7 +49,9 @@ def upstream() -> Iterator[Upstream]:
 
 
 def refusing(body: object, status: bytes = b"400 Bad Request") -> Script:
-    return answering(whole(json.dumps(body).encode(), b"HTTP/1.1 " + status + b"\r\nConnection: close\r\n"))
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    kind = b"\r\nContent-Type: text/plain" if isinstance(body, bytes) else b""
+    return answering(whole(content, b"HTTP/1.1 " + status + kind + b"\r\nConnection: close\r\n"))
 
 
 def ask(upstream: Upstream, server: Server, text: str = "Hello?") -> tuple[str, int]:
@@ -73,10 +77,14 @@ def sent(server: Server) -> list[bool]:
     return ["stream_options" in body for body in bodies]
 
 
-@pytest.mark.parametrize("status", [b"400 Bad Request", b"422 Unprocessable Entity"])
-@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
+STATUSES = [b"422 Unprocessable Entity", b"500 Oops", b"501 Not Implemented"]
+REFUSALS = {name: (b"400 Bad Request", body) for name, body in BODIES.items()}
+REFUSALS |= {status.decode(): (status, BODIES["Groq"]) for status in STATUSES}
+
+
+@pytest.mark.parametrize(("status", "body"), REFUSALS.values(), ids=REFUSALS)
 def test_a_refused_parameter_is_left_out_and_that_remembered(
-    server: Server, upstream: Upstream, body: object, status: bytes
+    server: Server, upstream: Upstream, status: bytes, body: object
 ) -> None:
     server.play(refusing(body, status), answering(HI), answering(HI))
     assert ask(upstream, server) == ("Hi", 2)
@@ -109,10 +117,12 @@ def test_a_refusal_that_goes_on_is_asked_about_once(server: Server, upstream: Up
     ("text", "body", "status"),
     [
         ("What is stream_options?", {"error": "Not allowed: What is stream_options?"}, b"400 Bad Request"),
-        ("stream_options", BODIES["OpenAI, param"], b"400 Bad Request"),
+        ("What is stream_options?", BODIES["plain text"], b"400 Bad Request"),
         ("Hello?", {"error": "Unknown parameter: my_stream_options2"}, b"400 Bad Request"),
         ("Hello?", {"error": {"message": "Boom.", "input": {"stream_options": {}}}}, b"400 Bad Request"),
-        ("Hello?", BODIES["Groq"], b"500 Oops"),
+        ("Hello?", {"error": {"message": "Boom.", "input": {"stream_options": {}}}}, b"500 Oops"),
+        ("Hello?", BODIES["Groq"], b"401 Unauthorized"),
+        ("Hello?", BODIES["Groq"], b"403 Forbidden"),
         ("Hello?", BODIES["Groq"], b"404 Not Found"),
     ],
 )
@@ -122,6 +132,15 @@ def test_what_may_be_about_something_else_is_told(
     server.play(refusing(body, status))
     assert ask(upstream, server, text)[1] == 1
     assert sent(server) == [True]
+
+
+@pytest.mark.parametrize("body", [BODIES["OpenAI, param"], BODIES["Mistral"]], ids=["param", "loc"])
+def test_who_names_the_parameter_is_not_taken_for_the_chat_s_words(
+    server: Server, upstream: Upstream, body: object
+) -> None:
+    server.play(refusing(body), answering(HI))
+    assert ask(upstream, server, "What is stream_options?") == ("Hi", 2)
+    assert sent(server) == [True, False]
 
 
 def test_the_correction_is_beside_the_one_retry(server: Server, upstream: Upstream) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from app.answer import CODES, Failure
 from app.upstream.account import Account
-from app.upstream.refusal import MAX_MESSAGE_CHARACTERS, refused, reported
+from app.upstream.refusal import MAX_MESSAGE_CHARACTERS, error_answer, refused, reported
 
 KEY = "abcdef-0123456789"
 WRONG = "Mistral API Key is incorrect. Please fix it in your profile settings."
@@ -323,6 +323,16 @@ BODIES: dict[str, tuple[int, object, tuple[int, str, str]]] = {
         {"error": {"code": 502, "message": "Provider returned error", "metadata": {"raw": "<!doctype html><p>502"}}},
         (502, "provider_error", "Provider returned error"),
     ),
+    "a title in the metadata": (
+        400,
+        {"error": {"message": "Boom.", "metadata": {"title": "no", "error": "no"}}},
+        (400, "provider_bad_request", "Boom."),
+    ),
+    "a reason in the details": (
+        400,
+        {"error": {"message": "Boom.", "details": [{"reason": "SOME_WORD", "message": "No."}]}},
+        (400, "provider_bad_request", "Boom."),
+    ),
     "a null beside the message": (400, {"error": None, "message": "Boom."}, (400, "provider_bad_request", "Boom.")),
 }
 
@@ -331,6 +341,86 @@ BODIES: dict[str, tuple[int, object, tuple[int, str, str]]] = {
 def test_a_refusal_is_told_in_the_provider_s_words(status: int, body: object, expected: tuple[int, str, str]) -> None:
     found = refuse(status, body)
     assert (found.status, found.code, found.message) == expected
+
+
+WRAPPED: list[object] = [
+    # However an error is wrapped, "Boom." is its sentence.
+    "Boom.",
+    {"errcode": 1, "errmsg": "Boom."},
+    {"err": "Boom."},
+    {"err": {"message": "Boom."}},
+    {"err_msg": "Boom."},
+    {"errorMsg": "Boom."},
+    {"ErrorMessage": "Boom."},
+    {"error-message": "Boom."},
+    {"error_detail": "Boom."},
+    {"base_resp": {"status_code": 1, "status_msg": "Boom."}},
+    {"error": {"details": [{"message": "Boom."}]}},
+    {"details": {"message": "Boom."}},
+    {"error": {"reason": "Boom."}},
+    {"error": True, "reason": "Boom."},
+    {"errors": {"n": ["Boom."]}},
+    {"error": {"message": {"n": ["Boom."]}}},
+    {"fault": {"faultstring": "Boom."}},
+    {"Fault": {"Code": 1, "FaultString": "Boom."}},
+    {"Error": {"Message": "Boom."}},
+    {"ERROR": "Boom."},
+    {"response": {"error": {"message": "Boom."}}},
+    {"data": {"error": "Boom."}},
+    {"header": {"code": 10163, "message": "Boom."}},
+    {"success": False, "result": {"error": {"text": "Boom."}}},
+    {"n": ["Boom."]},
+    {"ok": False, "whatever": {"wherever": [{"it": "Boom."}]}},
+    {"model": "my model", "messages": [{"content": "Hello you."}], "date": "Sun, 29 Nov", "why": "Boom."},
+    {"error": {"type": "x", "code": "y", "explanation": "Boom."}},
+    {"message": "<b>Boom.</b>"},
+    b'event: error\ndata: {"error": {"message": "Boom."}}\n\ndata: [DONE]\n\n',
+    b'event: error\r\ndata: {"error":\r\ndata: "Boom."}\r\n\r\n',
+    b": hello\n\nevent: error\ndata: Boom.\n\n",
+]
+
+
+@pytest.mark.parametrize("body", WRAPPED, ids=lambda body: repr(body)[:60])
+def test_a_sentence_is_found_however_it_is_wrapped(body: object) -> None:
+    assert refuse(400, body).message == "Boom."
+    assert refuse(400, body, content_type="text/plain").message == "Boom."
+
+
+def test_a_word_in_angle_brackets_is_not_a_page() -> None:
+    for words in ("<model> not found", "Use <|im_end|> once.", "a < b > c", "The tag <think> is not closed."):
+        assert refuse(404, {"message": words}).message == words
+
+
+WHOLE: list[tuple[object, tuple[int, str, str]]] = [
+    ({"message": "Boom."}, (500, "provider_error", "Boom.")),
+    ({"msg": "Boom."}, (500, "provider_error", "Boom.")),
+    ({"success": False, "message": "Boom."}, (500, "provider_error", "Boom.")),
+    ({"statusCode": 401, "message": "Boom."}, (401, "provider_auth", WRONG)),
+    ({"status": "503", "message": "Boom."}, (503, "provider_overloaded", "Boom.")),
+    ({"status": 500, "title": "Boom."}, (500, "provider_error", "Boom.")),
+    ({"header": {"code": 429, "message": "Boom."}}, (429, "provider_rate_limited", "Boom.")),
+    ({"error": {"http_status": 413, "message": "Boom."}}, (413, "provider_too_large", "Boom.")),
+    ({"choices": None, "error": {"code": 400, "message": "Boom."}}, (400, "provider_bad_request", "Boom.")),
+    ([{"error": {"code": 400, "message": "Boom."}}], (400, "provider_bad_request", "Boom.")),
+    ("Boom.", (500, "provider_error", "Boom.")),
+    ({"done": True}, (500, "provider_error", "Mistral reported an error in its answer.")),
+    ({}, (500, "provider_error", "Mistral reported an error in its answer.")),
+]
+
+
+@pytest.mark.parametrize(("body", "expected"), WHOLE, ids=lambda value: repr(value)[:60])
+def test_a_whole_body_without_choices_is_an_error(body: object, expected: tuple[int, str, str]) -> None:
+    error = error_answer(json.dumps(body).encode())
+    assert error is not None
+    found = reported("Mistral", KEY, error)
+    assert (found.status, found.code, found.message) == expected
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>", b"{", b"42", b"null", b'{"choices": []}', b'{"choices": [{}]}', b'[{"choices": [{}]}]']
+)
+def test_any_other_whole_body_is_none(body: bytes) -> None:
+    assert error_answer(body) is None
 
 
 NO_SENTENCE: list[object] = [
@@ -344,7 +434,8 @@ NO_SENTENCE: list[object] = [
     b"[" * 100_000,
     b"null",
     b"42",
-    b'"a string"',
+    b'""',
+    b'"<html>"',
     [],
     {},
     [None],
@@ -449,8 +540,24 @@ def test_any_other_plain_text_is_none(content: bytes) -> None:
     assert told(502, content) == "Mistral answered with status 502."
 
 
+PAGES = (
+    "502<hr><center>nginx",
+    "<Error><Code>AccessDenied</Code></Error>",
+    "Oops </DIV>",
+    "<p>It is broken.",
+    "It is<!-- not --> broken.",
+    "<h1\nclass='x'>No</h1>",
+)
+
+
 def test_a_page_in_a_message_is_not_told() -> None:
-    for page in ("<html><h1>Oops</h1>", " <!DOCTYPE html>", "Sorry: <HTML><body>", "<?xml version='1.0'?><Error/>"):
+    for page in (
+        "<html><h1>Oops</h1>",
+        " <!DOCTYPE html>",
+        "Sorry: <HTML><body>",
+        "<?xml version='1.0'?><Error/>",
+        *PAGES,
+    ):
         assert refuse(500, {"message": page}).message == "Mistral answered with status 500."
 
 
