@@ -137,6 +137,8 @@ def _unnamed(error: object) -> str:
     rest = deque([error])
     for _ in range(_MAX_MEMBERS):
         value = rest.popleft() if rest else None
+        if isinstance(value, str) and value.lstrip()[:1] in {"{", "["}:
+            value = read_json(value) or value
         if isinstance(value, str) and _LIKE_A_SENTENCE.search(value) and (found := _told(value, 1)):
             return found
         if isinstance(value, list):

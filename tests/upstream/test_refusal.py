@@ -374,6 +374,8 @@ WRAPPED: list[object] = [
     {"model": "my model", "messages": [{"content": "Hello you."}], "date": "Sun, 29 Nov", "why": "Boom."},
     {"error": {"type": "x", "code": "y", "explanation": "Boom."}},
     {"message": "<b>Boom.</b>"},
+    json.dumps({"innererror": "Boom."}),
+    {"description": {"why": json.dumps([["Boom."]])}},
     b'event: error\ndata: {"error": {"message": "Boom."}}\n\ndata: [DONE]\n\n',
     b'event: error\r\ndata: {"error":\r\ndata: "Boom."}\r\n\r\n',
     b": hello\n\nevent: error\ndata: Boom.\n\n",
