@@ -27,7 +27,8 @@ class Silence(NamedTuple):
 class Finish(NamedTuple):
     """The provider's own end of the answer.
 
-    `reason` is its `finish_reason` (`stop`, `length`, `content_filter`, ...), or `unknown` where it gave none.
+    `reason` is its `finish_reason`: `length` and `content_filter` whatever the provider calls them, any other by its
+    own name (`stop`, `tool_calls`, `eos`, ...), or `unknown` where it gave none.
     `usage` is its token counts by its own names, or None.
     """
 

@@ -2,11 +2,11 @@
 
 import { isServicesKey } from "./service.js";
 
-// What is said of an answer that is not whole, by its finish reason; app/wire/text.py knows the same ones.
-const FILTER = /filter|sensitive|safety|refusal|recitation|prohibited|blocklist|spii|guardrail|moderation/;
-const LENGTH = /length|max_\w*tokens|context_window/;
-const FILTERED = "A content filter stopped the answer.";
-const TOO_LONG = "The answer reached the limit of its length.";
+// What is said of an answer that is not whole, by its finish reason.
+const SHORT = new Map([
+  ["content_filter", "A content filter stopped the answer."],
+  ["length", "The answer reached the limit of its length."],
+]);
 
 /** Pass on an answer's text as it comes -> its state (done, short, cut) and problem; no state if the end never came. */
 export async function readAnswer(response, pass) {
@@ -26,7 +26,6 @@ export async function readAnswer(response, pass) {
 }
 
 function finished(reason) {
-  const words = reason.toLowerCase().replaceAll("-", "_");
-  const message = FILTER.test(words) ? FILTERED : LENGTH.test(words) ? TOO_LONG : "";
+  const message = SHORT.get(reason);
   return message ? { state: "short", problem: { message } } : { state: "done" };
 }

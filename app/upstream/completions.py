@@ -11,9 +11,9 @@ from app.answer import Answer, Failure, Gone, Piece, Silence
 from app.config import Settings
 from app.upstream import asking
 from app.upstream.account import Account
-from app.upstream.chunks import ChunkReader
+from app.upstream.chunks import END, ChunkReader
 from app.upstream.corrections import Corrections
-from app.upstream.events import EventReader
+from app.upstream.events import ErrorEvent, EventReader
 from app.upstream.refusal import refused
 from app.upstream.request import send
 from app.upstream.transport import Body, Refusal
@@ -61,7 +61,7 @@ def complete(
             return ask(parameters)
 
     body = corrections.ask(account.base_url, parameters, ask_twice)
-    return Answer(_Reads(body, account, settings, started).batches(), body.close)
+    return Answer(_Reads(body, account, settings, started).all_batches(), body.close)
 
 
 def _delay(failure: Failure) -> float | None:
@@ -93,7 +93,16 @@ class _Reads:
         self._asked = asking.current()
         self._blocks_at_piece = 0
 
-    def batches(self) -> Iterator[list[Piece]]:
+    def all_batches(self) -> Iterator[list[Piece]]:
+        """Yield what each read brought, and before a failure what was kept for the end."""
+        try:
+            yield from self._batches()
+        except Failure:
+            if rest := self._chunks.rest():
+                yield rest
+            raise
+
+    def _batches(self) -> Iterator[list[Piece]]:
         """Yield what each read brought: a `Silence` after `commit_seconds` and then each heartbeat without a piece."""
         settings = self._settings
         end = self._started + settings.stream_timeout_seconds
@@ -101,11 +110,12 @@ class _Reads:
         beat = self._started + settings.commit_seconds
         begun = False
         while True:
+            kept = self._chunks.kept
             pieces = self._read(min(give_up, end, beat) - monotonic())
             now = monotonic()
-            if pieces:
-                if not begun:
-                    begun, self._asked.first_piece = True, now
+            if pieces and not begun:
+                begun, self._asked.first_piece = True, now
+            if pieces or self._chunks.kept > kept:
                 give_up = now + settings.idle_timeout_seconds
             if pieces or now >= beat:
                 beat = now + settings.heartbeat_seconds
@@ -171,6 +181,11 @@ class _Reads:
             self._asked.wait(None, 0, monotonic() + TURN_SECONDS)
 
     def _whole(self) -> list[bytes]:
-        """Return the one event that a whole JSON answer in place of a stream is."""
+        """Return the events that a whole JSON answer in place of a stream is, an error if it has no choices.
+
+        What is JSON to its end was not cut, so the end marker stands behind it.
+        """
         body = self._events.whole.strip()
-        return [body] if body.startswith((b"{", b"[")) and not self._chunks.seen else []
+        if self._chunks.seen or not body.startswith((b"{", b"[")):
+            return []
+        return [body, END] if b'"choices"' in body else [ErrorEvent(body)]

@@ -1,5 +1,6 @@
 """Server-sent events out of bytes (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
 
+import re
 from itertools import dropwhile
 
 from app.answer import Failure
@@ -7,10 +8,17 @@ from app.answer import Failure
 MAX_EVENT_BYTES = 1024 * 1024
 MAX_STREAM_BYTES = 32 * 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
+_FIELD = re.compile(rb":|(?:data|event|id|retry)(?::|$)")
+_FAILED = re.compile(rb"event: *[\w.:/-]*(?:error|fail)[\w.:/-]* *", re.IGNORECASE)
+"""An event whose name says that it is an error, whatever its data says."""
 
 
 class ErrorEvent(bytes):
     """The data of an event that calls itself an error, by its `event` or, as llama.cpp's, in place of `data`."""
+
+
+class StrayLines(bytes):
+    """Lines in a stream that are neither a comment nor a field of an event: what a server says that breaks down."""
 
 
 class EventReader:
@@ -48,11 +56,13 @@ class EventReader:
         self.blocks += len(events)
         if self._total > MAX_STREAM_BYTES or (len(data) > MAX_EVENT_BYTES and any(map(_is_too_large, [*events, rest]))):
             raise _too_large()
-        found = [data for event in events if (data := _data(event))]
-        self._is_stream = self._is_stream or bool(found)
-        if not self._is_stream and events:
-            self._keep(events)
-        return found
+        found: list[bytes] = []
+        for event in events:
+            if event.startswith(b"data:") and b"\n" not in event:
+                found.append(event[5:].removeprefix(b" "))
+            elif event:
+                found += _events(event)
+        return self._in_stream(events, [*filter(None, found)])
 
     @property
     def whole(self) -> bytes:
@@ -73,6 +83,16 @@ class EventReader:
         data = bytes(self.rest)
         self.rest.clear()
         return data
+
+    def _in_stream(self, events: list[bytes], found: list[bytes]) -> list[bytes]:
+        """Return what was found, without stray lines from before a stream: a whole answer in its place has such."""
+        if self._is_stream:
+            return found
+        found = [*dropwhile(lambda event: type(event) is StrayLines, found)]
+        self._is_stream = bool(found)
+        if not found:
+            self._keep(events)
+        return found
 
     def _keep(self, events: list[bytes]) -> None:
         """Keep what is no event: a whole answer in place of a stream may have blank lines, too."""
@@ -104,19 +124,12 @@ def _too_large() -> Failure:
     return Failure(500, "up_too_large", "The provider's answer is too large.")
 
 
-def _data(event: bytes) -> bytes:
-    """Join an event's data lines."""
-    if event.startswith(b"data: ") and b"\n" not in event:
-        return event[6:]
+def _events(event: bytes) -> list[bytes]:
+    """Return the data of an event, and the lines in it that no field begins; what only looks like one is told apart."""
     lines = event.split(b"\n")
     data = b"\n".join([line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:") or line == b"data"])
-    if b"error" in event.lower() and (error := _error(lines, data)):
-        return ErrorEvent(error)
-    return data
-
-
-def _error(lines: list[bytes], data: bytes) -> bytes:
-    """Return the data of an event whose name is an error, or what stands in a line that begins with the word."""
-    if any(line.partition(b":")[2].strip().lower() == b"error" for line in lines if line.startswith(b"event:")):
-        return data or b"{}"
-    return b"".join(line[6:].strip() or b"{}" for line in lines if line.startswith(b"error:"))
+    errors = [line[6:].strip() or b"{}" for line in lines if line.startswith(b"error:")]
+    if errors or any(map(_FAILED.fullmatch, lines)):
+        return [ErrorEvent(b"".join(errors) or data or b"{}")]
+    stray = b"\n".join([line for line in lines if line.strip() and not _FIELD.match(line)])
+    return [found for found in (data, StrayLines(stray)) if found]

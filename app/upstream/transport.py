@@ -27,8 +27,20 @@ OUTBOUND_HEADERS = frozenset(
 """The only headers of the SDK's that leave; `Host` and `Accept-Encoding: identity` are written here."""
 
 _DROPPED_HEADERS = {b"content-encoding", b"set-cookie"}
-_PLAIN = {b"", b"identity", b"none", b"utf-8", b"utf8"}
-"""What is no content encoding, though some say so; nothing of it has to be unpacked."""
+_COMPRESSED = {
+    b"gzip",
+    b"x-gzip",
+    b"deflate",
+    b"br",
+    b"zstd",
+    b"compress",
+    b"x-compress",
+    b"dcb",
+    b"dcz",
+    b"bzip2",
+    b"xz",
+}
+"""The content codings that would have to be unpacked; what else is called one (`identity`, `utf-8`, ...) is none."""
 
 MAX_ERROR_BYTES = 64 * 1024
 ERROR_SECONDS = 2.0
@@ -224,9 +236,10 @@ def _response(head: Response, body: Body) -> httpx2.Response:
 
     Nobody asked for compressed bytes, and they are never unpacked.
     """
-    encodings = {value.strip().lower() for name, value in head.headers if name == b"content-encoding"}
+    values = [value.lower().split(b",") for name, value in head.headers if name == b"content-encoding"]
+    encodings = {coding.strip() for value in values for coding in value}
     headers = [(name, value) for name, value in head.headers if name not in _DROPPED_HEADERS]
     response = httpx2.Response(head.status or 0, headers=headers, stream=body, extensions={"body": body})
-    if response.is_success and encodings - _PLAIN:
+    if response.is_success and encodings & _COMPRESSED:
         raise Failure(500, "up_encoding", "The provider's answer is compressed, which was not asked for.")
     return response

@@ -3,7 +3,6 @@
 Text has no channel of its own for bad news, and a client may take even a broken connection for the end of the answer.
 """
 
-import re
 from collections.abc import Iterator
 
 from app.answer import Answer, Failure, Finish, Piece, Text
@@ -11,9 +10,8 @@ from app.answer import Answer, Failure, Finish, Piece, Text
 MODE = "text"
 HEADERS = {"Content-Type": "text/plain; charset=utf-8"}
 
-_LENGTH = re.compile(r"length|max_\w*tokens|context_window")
-_FILTER = re.compile(r"filter|sensitive|safety|refusal|recitation|prohibited|blocklist|spii|guardrail|moderation")
-"""Words in the finish reasons of answers that are not whole: `length`, `model_length`, `max_tokens`, ..."""
+_SHORT = {"content_filter": "A content filter stopped it.", "length": "It reached the limit of its length."}
+"""What is said of the finish reasons of answers that are not whole."""
 
 
 def frames(answer: Answer, *, notes: bool = True, limited: bool = False) -> Iterator[bytes]:
@@ -39,12 +37,8 @@ def frames(answer: Answer, *, notes: bool = True, limited: bool = False) -> Iter
 
 def _shortage(pieces: list[Piece], *, limited: bool) -> str:
     """Say why an answer that the provider ended is not whole; nothing if it is, or if it may be."""
-    reasons = [piece.reason.lower().replace("-", "_") for piece in pieces if isinstance(piece, Finish)]
-    if any(map(_FILTER.search, reasons)):
-        return "A content filter stopped it."
-    if any(map(_LENGTH.search, reasons)) and not limited:
-        return "It reached the limit of its length."
-    return ""
+    reason = next((piece.reason for piece in pieces if isinstance(piece, Finish)), "")
+    return "" if limited and reason == "length" else _SHORT.get(reason, "")
 
 
 def _note(last: bytes, why: str) -> bytes:

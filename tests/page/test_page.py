@@ -14,7 +14,7 @@ from app.simulator import ANSWER, words
 from tests import client
 from tests.page.chat import CHAT, answer, ask, body, sent
 from tests.page.tab import opened
-from tests.processes import ROOT, Processes, Service
+from tests.processes import Processes, Service
 
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
@@ -139,17 +139,11 @@ def test_a_short_answer_is_kept_with_the_reason_beside_it(page: Page, fault: str
     assert sent(page, "Go on.")["messages"][1] == {"role": "assistant", "content": ANSWER}
 
 
-@pytest.mark.parametrize(("reason", "why"), [("MAX_TOKENS", LENGTH), ("content-filter", FILTER), ("eos", "")])
-def test_a_finish_reason_is_known_however_it_is_written(page: Page, reason: str, why: str) -> None:
+@pytest.mark.parametrize(("reason", "why"), [("length", LENGTH), ("content_filter", FILTER), ("eos", "")])
+def test_what_is_said_of_an_end_is_chosen_by_its_reason(page: Page, reason: str, why: str) -> None:
     told(page, DELTA, end(reason))
     answer(page, "short" if why else "done")
     expect(page.locator(".note")).to_have_text(f"Incomplete. {why}" if why else "")
-
-
-def test_the_page_knows_the_finish_reasons_that_plain_text_knows() -> None:
-    script = (ROOT / "app/static/stream.js").read_text()
-    for pattern in re.findall(r're\.compile\(r"(.+)"\)', (ROOT / "app/wire/text.py").read_text()):
-        assert f"/{pattern}/" in script
 
 
 @pytest.mark.parametrize(("reason", "sentence"), [("length", LENGTH), ("stop", "The model answered with nothing.")])

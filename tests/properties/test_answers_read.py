@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from app.answer import CODES, Failure, Finish, Piece, Reasoning, Text
 from app.upstream import events
 from app.upstream.chunks import ChunkReader
-from app.upstream.events import EventReader
+from app.upstream.events import EventReader, StrayLines
 from app.wire import WIRES, ui
 from tests.wire.answers import answer_of
 from tests.wire.parser import data_of
@@ -137,6 +137,6 @@ def events_of(reads: Iterable[bytes]) -> list[bytes] | str:
     """Return all events, or the code of the failure."""
     reader = EventReader()
     try:
-        return [event for read in reads for event in reader.feed(read)]
+        return [event for read in reads for event in reader.feed(read) if type(event) is not StrayLines]
     except Failure as failure:
         return failure.code

@@ -8,7 +8,7 @@ import pytest
 
 from app.answer import Failure, Finish, Piece, Reasoning, Text
 from app.upstream.chunks import ChunkReader
-from app.upstream.events import ErrorEvent
+from app.upstream.events import ErrorEvent, StrayLines
 
 KEY = "sk-secret-0123456789"
 END = b"[DONE]"
@@ -122,7 +122,7 @@ PROVIDERS: dict[str, tuple[list[object], list[Piece]]] = {
             chunk({"content": ""}, "model_length"),
             END,
         ],
-        [Reasoning("Hm"), Reasoning("hm"), Text("Hello"), Text(" you"), Finish("model_length", None)],
+        [Reasoning("Hm"), Reasoning("hm"), Text("Hello"), Text(" you"), Finish("length", None)],
     ),
     "vLLM and DeepSeek": (
         [
@@ -151,6 +151,21 @@ PROVIDERS: dict[str, tuple[list[object], list[Piece]]] = {
         ],
         [Text("Hi"), Text(" you"), Finish("stop", {"total_tokens": 3})],
     ),
+    "Together": (
+        [
+            {"choices": [{"index": 0, "text": "Hi", "delta": {"role": "assistant", "content": "Hi"}}]},
+            {"choices": [{"index": 0, "text": " yo", "delta": {"content": " yo"}, "finish_reason": "stop"}]},
+            END,
+        ],
+        [Text("Hi"), Text(" yo"), Finish("stop", None)],
+    ),
+    "OpenRouter's details alone": (
+        [
+            chunk({"content": "", "reasoning_details": [{"type": "reasoning.text", "text": "Hm", "index": 0}]}),
+            chunk({"content": "Hi"}, "stop"),
+        ],
+        [Reasoning("Hm"), Text("Hi"), Finish("stop", None)],
+    ),
     "Ollama": (
         [
             chunk({"role": "assistant", "content": "", "reasoning": "Hm"}, system_fingerprint="fp_ollama"),
@@ -173,7 +188,7 @@ def test_neighbours_of_one_kind_in_one_read_are_joined() -> None:
     assert pieces(read, END) == [Text("ab"), Reasoning("rrr"), Text("cd"), Finish("unknown", None)]
 
 
-@pytest.mark.parametrize("reason", ["stop", "length", "tool_calls", "function_call", "content_filter", "model_length"])
+@pytest.mark.parametrize("reason", ["stop", "length", "tool_calls", "function_call", "content_filter", "eos"])
 def test_a_finish_reason_is_kept_as_it_came(reason: str) -> None:
     assert pieces(says("a"), chunk({}, reason), END) == [Text("a"), Finish(reason, None)]
 
@@ -261,7 +276,20 @@ def test_blank_data_is_nothing(blank: bytes) -> None:
     assert pieces(says("a"), blank, says("b"), blank, END) == [Text("a"), Text("b"), Finish("unknown", None)]
 
 
-FAILED = ["error", "ERROR", "abort", "aborted", "network_error", "insufficient_system_resource", "server_error"]
+FAILED = [
+    *("error", "ERROR", "abort", "aborted", "network_error", "insufficient_system_resource", "server_error", "failed"),
+    *(
+        "failure",
+        "FAILED",
+        "exception",
+        "overloaded",
+        "unavailable",
+        "interrupted",
+        "rate_limit",
+        "killed",
+        "Timed out",
+    ),
+]
 
 
 @pytest.mark.parametrize("reason", FAILED)
@@ -279,13 +307,48 @@ def test_a_reason_that_means_failure_is_no_end(reason: str) -> None:
 
 
 def test_a_reason_that_nobody_knows_is_an_end_and_is_told() -> None:
-    for reason in ("eos", "repetition", "model_context_window_exceeded", "Stop"):
+    for reason in ("eos", "repetition", "insensitive", "Stop"):
         assert pieces(says("a"), chunk({}, reason), END)[-1] == Finish(reason, None)
 
 
-def test_what_some_call_sensitive_is_the_content_filter() -> None:
-    assert pieces(says("a"), chunk({}, "sensitive"), END)[-1] == Finish("content_filter", None)
-    assert failure(chunk({}, "sensitive"), END).code == "content_filter"
+LENGTHS = [
+    *("length", "model_length", "max_tokens", "MAX_TOKENS", "MaxTokens", "max tokens", "token_limit", "truncated"),
+    *("incomplete", "model_context_window_exceeded", "max_output_tokens", "max_completion_tokens", "ERROR_LIMIT"),
+]
+FILTERS = [
+    *("content_filter", "content_filter: RECITATION", "content_filter: PROHIBITED_CONTENT", "content-filter", "SAFETY"),
+    *(
+        "sensitive",
+        "SENSITIVE",
+        "contentFilter",
+        "blocked",
+        "flagged",
+        "MODEL_ARMOR",
+        "policy_violation",
+        "ERROR_TOXIC",
+    ),
+    *("content_policy_violation", "unsafe", "content_filtered", "refusal", "guardrail_intervened", "BLOCKLIST", "SPII"),
+]
+
+
+@pytest.mark.parametrize(
+    ("reason", "known"), [*((word, "length") for word in LENGTHS), *((word, "content_filter") for word in FILTERS)]
+)
+def test_a_reason_of_a_known_kind_is_told_by_one_name(reason: str, known: str) -> None:
+    assert pieces(says("a"), chunk({}, reason), END)[-1] == Finish(known, None)
+    behind = {"choices": [{"delta": {}, "finish_reason": "stop", "native_finish_reason": reason}]}
+    assert pieces(says("a"), behind, END)[-1] == Finish(known, None)
+
+
+@pytest.mark.parametrize("reason", FILTERS)
+def test_an_answer_that_a_filter_stopped_at_once_is_none(reason: str) -> None:
+    assert failure(chunk({}, reason), END).code == "content_filter"
+
+
+@pytest.mark.parametrize("reason", ["", " ", "null", "None", "FINISH_REASON_UNSPECIFIED", "not_finished"])
+def test_a_reason_that_is_none_is_no_end(reason: str) -> None:
+    assert failure(chunk({"content": "a"}, reason), chunk({}, reason)).code == "up_truncated"
+    assert pieces(chunk({"content": "a"}, reason), END)[-1] == Finish("unknown", None)
 
 
 # Events that nobody knows, before a marker.
@@ -300,6 +363,20 @@ def test_a_marker_behind_an_event_that_nobody_knows_is_no_end(event: object) -> 
     assert failure(says("a"), event, LATE, END).code == "up_truncated"
     assert pieces(says("a"), event, says("b"), END)[-1] == Finish("unknown", None)
     assert pieces(says("a"), event, STOP, END)[-1] == Finish("stop", None)
+
+
+LINES = [b"Error: boom", b' error: {"a":1}', b"error", b"<html>502</html>", b"Internal Server Error", b"[", b"{}"]
+
+
+@pytest.mark.parametrize("lines", LINES)
+def test_stray_lines_in_a_stream_make_a_marker_no_end(lines: bytes) -> None:
+    assert failure(says("a"), StrayLines(lines), END).code == "up_truncated"
+    assert pieces(says("a"), StrayLines(lines), STOP, END)[-1] == Finish("stop", None)
+    assert failure(StrayLines(lines)).code == "up_empty"
+
+
+def test_an_error_in_stray_lines_is_the_provider_s() -> None:
+    assert failure(says("a"), StrayLines(b'{"error":{"message":"boom"}}'), STOP, END).message == "boom"
 
 
 # Content that is no string.
@@ -346,7 +423,9 @@ UNTELLABLE = [
     "true",
     "false",
     '{"a":1}',
-    '{"type":"tool_use","name":"f"}',
+    '{"type":"tool_use","input":"f"}',
+    '{"value":0.5,"unit":"mm"}',
+    '[{"type":"x","text":"","output":"hello"}]',
     '["a",true]',
     '{"type":"text","text":{"a":1}}',
 ]
@@ -358,10 +437,57 @@ def test_content_that_cannot_be_told_is_a_failure(written: str) -> None:
     assert (found.status, found.code) == (500, "up_bad_data")
 
 
-@pytest.mark.parametrize("delta", ["a", ["a"], {"content": "a"}], ids=json.dumps)
-def test_a_delta_of_any_shape_is_told(delta: object) -> None:
-    event = json.dumps({"choices": [{"delta": delta}]}).encode()
-    assert pieces(event, STOP, END)[0] == Text("a")
+DELTAS: list[Any] = [
+    "a",
+    ["a"],
+    {"content": "a"},
+    {"text": "a"},
+    {"output_text": "a"},
+    {"parts": [{"text": "a"}]},
+    {"message": {"content": "a"}},
+    {"audio": {"id": "x", "transcript": "a"}},
+]
+CHUNKS = [
+    *({"choices": [{"delta": delta}]} for delta in DELTAS),
+    {"choices": [{"content": "a"}]},
+    {"choices": {"delta": {"content": "a"}}},
+    {"choices": ["a"]},
+    {"choices": [None, {"delta": {"content": "a"}}]},
+    [{"choices": [{"delta": {"content": "a"}}]}],
+]
+
+
+@pytest.mark.parametrize("chunk", CHUNKS, ids=json.dumps)
+def test_a_text_in_any_place_is_told(chunk: object) -> None:
+    event = json.dumps(chunk).encode()
+    assert pieces([event, event, STOP, END]) == [Text("aa"), Finish("stop", None)]
+
+
+@pytest.mark.parametrize(
+    "hidden", [{"delta": {"says": "a"}}, {"delta": {}, "says": ["a"]}, {"delta": {"foo": {"bar": "a"}}}], ids=json.dumps
+)
+def test_an_answer_in_a_place_that_nobody_knows_is_no_empty_one(hidden: object) -> None:
+    for end in ([STOP, END], [END], [STOP]):
+        assert failure({"choices": [hidden]}, *end).code in {"up_bad_data", "up_truncated"}
+    assert failure({"choices": [hidden]}, STOP, END).code == "up_bad_data"
+    assert pieces({"choices": [hidden]}, says("a"), STOP) == [Text("a"), Finish("stop", None)]
+
+
+def test_a_text_outside_of_choices_cuts_the_answer() -> None:
+    for lost in ({"text": "b"}, {"type": "content_block_delta", "delta": {"text": "b"}}, [says("b"), says("c")]):
+        assert failure(says("a"), json.dumps(lost).encode(), says("d"), STOP, END).code == "up_bad_data"
+
+
+@pytest.mark.parametrize("place", ["delta", "text", "message"])
+def test_a_choice_tells_its_text_once_wherever_it_stands(place: str) -> None:
+    both = {"text": "a", "message": {"content": "a"}, "delta": {"content": "a"}}
+    told = {name: value for name, value in both.items() if name >= place or name == place}
+    assert pieces({"choices": [told]}, STOP, END) == [Text("a"), Finish("stop", None)]
+
+
+def test_a_text_beside_a_thought_is_told() -> None:
+    event = {"choices": [{"text": "a", "delta": {"reasoning": "Hm", "content": ""}}]}
+    assert pieces(event, STOP) == [Reasoning("Hm"), Text("a"), Finish("stop", None)]
 
 
 def test_parts_of_thought_and_of_text_come_in_their_order() -> None:
@@ -426,6 +552,43 @@ def test_a_message_s_thought_is_told_before_its_text_and_once() -> None:
     message = {"choices": [{"message": {"reasoning_content": "Hm", "content": "Hi"}, "finish_reason": "stop"}]}
     assert pieces(message) == [Reasoning("Hm"), Text("Hi"), Finish("stop", None)]
     assert pieces(chunk({"reasoning": "Hm"}), message) == [Reasoning("Hm"), Text("Hi"), Finish("stop", None)]
+
+
+@pytest.mark.parametrize(
+    ("messages", "told"),
+    [
+        (["ha", "ha", "!"], "haha!"),
+        (["1", "10", "!"], "110!"),
+        (["a", "ab", "abc"], "abc"),
+        (["a", "b", "a", "ab"], "abaab"),
+        (["a", "a"], "a"),
+    ],
+)
+def test_messages_grow_until_one_does_not_begin_with_the_last(messages: list[str], told: str) -> None:
+    events = [beside({}, message) for message in messages]
+    assert pieces(*events, STOP, END) == [Text(told), Finish("stop", None)]
+
+
+def test_of_messages_no_more_is_kept_than_of_an_event() -> None:
+    assert failure(*(beside({}, f"{number}" * 2**18) for number in range(5)), STOP, END).code == "up_too_large"
+    growing = [beside({}, "a" * size) for size in range(2**19, 2**19 + 10)]
+    assert pieces(*growing, STOP, END)[0] == Text("a" * (2**19 + 9))
+
+
+def test_a_message_is_told_before_an_answer_fails() -> None:
+    reader = ChunkReader("Groq", KEY)
+    reader.read([encoded(beside({}, "Hi"))])
+    assert reader.rest() == [Text("Hi")]
+    assert reader.rest() == []
+    with pytest.raises(Failure):
+        reader.finish()
+
+
+@pytest.mark.parametrize("content", [True, [{"type": "tool_use", "input": "f"}]], ids=json.dumps)
+def test_a_message_that_is_not_told_need_not_be_tellable(content: object) -> None:
+    end = {"choices": [{"delta": {}, "message": {"content": content}, "finish_reason": "stop"}]}
+    assert pieces(says("a"), end, END) == [Text("a"), Finish("stop", None)]
+    assert failure(end, END).code == "up_bad_data"
 
 
 def test_an_odd_neighbour_changes_nothing_of_what_a_chunk_says() -> None:
@@ -519,7 +682,7 @@ ODD: list[Any] = [
     {"choices": "s"},
     {"choices": 42},
     {"choices": [None]},
-    {"choices": ["s"]},
+    {"choices": [""]},
     {"choices": [[]]},
     {"choices": [{}]},
     {"choices": [{"delta": None}]},
@@ -727,9 +890,84 @@ def test_an_error_in_the_stream_is_the_provider_s(event: object, status: int, co
         assert found.message == message or (message.endswith(".*") and found.message.startswith(message[:-2]))
 
 
+ALONE = {"an empty error", "a code and a message", "the same beside text", "DashScope", "a detail", "FastAPI"}
+"""What is an error only where no answer is."""
+ANYWHERE = {name: error[:3] for name, error in ERRORS.items() if name not in ALONE and isinstance(error[0], dict)}
+
+
+@pytest.mark.parametrize(("event", "status", "code"), ANYWHERE.values(), ids=ANYWHERE)
+def test_an_error_is_seen_whatever_its_chunk_says(event: dict[str, object], status: int, code: str) -> None:
+    """The plain decoder and the tolerant reader must agree on what may be an error."""
+    for delta in ({"content": "b"}, {"content": ""}):
+        choice = {"delta": delta, "error": None, **members(event.get("choices"))}
+        found = failure(says("a"), {**event, "choices": [choice]}, STOP, END)
+        assert (found.status, found.code) == (status, code)
+
+
+def members(choices: object) -> dict[str, object]:
+    first = choices[0] if isinstance(choices, list) and choices else {}
+    return {name: value for name, value in first.items() if name != "delta"}
+
+
+BESIDE: list[dict[str, Any]] = [
+    {"object": "error", "message": "boom"},
+    {"type": "error", "message": "boom"},
+    {"status": "error", "message": "boom"},
+    {"status": "failed", "message": "boom"},
+    {"status": 429, "message": "boom"},
+    {"status_code": 500, "message": "boom"},
+    {"base_resp": {"status_code": 1027, "status_msg": "boom"}},
+    {"x_groq": {"error_msg": "boom"}},
+]
+
+
+@pytest.mark.parametrize("error", BESIDE, ids=json.dumps)
+def test_an_error_beside_an_end_is_seen(error: dict[str, Any]) -> None:
+    assert failure(says("a"), {**STOP, **error}, END).message == "boom"
+
+
+@pytest.mark.parametrize("name", ["error", "errors", "error_message", "error_msg"])
+def test_an_error_in_a_choice_or_a_delta_is_seen(name: str) -> None:
+    for text in ("b", ""):
+        delta = {"content": text}
+        for choice in ({"delta": delta, name: "boom"}, {"delta": {**delta, name: "boom"}, "finish_reason": "stop"}):
+            assert failure(says("a"), {"choices": [choice]}, STOP, END).code == "provider_error"
+
+
+LONG = 140 * 1024
+
+
+@pytest.mark.parametrize("echo", ["x" * LONG, [0] * LONG], ids=["a text", "a list"])
+def test_an_error_is_seen_and_told_however_large_it_is(echo: object) -> None:
+    error = {"message": "boom", "echo": echo}
+    found = failure(says("a"), {"choices": [], "error": error}, END)
+    assert (found.status, found.code, found.message) == (500, "provider_error", "boom")
+    found = failure({"error": {**error, "code": 429}}, END)
+    assert (found.status, found.message) == (429, "boom")
+    assert failure(ErrorEvent(json.dumps({"error": error}).encode())).message == "boom"
+    assert failure(says("a"), {**STOP, "error": [echo]}, END).code == "provider_error"
+
+
+@pytest.mark.parametrize("data", [b'{"message":"boom', b'[{"', b" {not JSON}"])
+def test_of_an_error_that_is_broken_json_nothing_is_told(data: bytes) -> None:
+    assert failure(ErrorEvent(data)).message == "Groq reported an error in its answer."
+
+
 @pytest.mark.parametrize(
     "harmless",
     [
+        {"error": {"code": "", "message": ""}},
+        {"error": {"code": None, "message": None, "details": [None, {}]}},
+        {"error": [None]},
+        {"error": [{}]},
+        {"error": {"code": 0, "message": "success"}},
+        {"errors": {"a": []}},
+        {"x_groq": {"error": {"message": ""}}},
+        {"error_message": "Success."},
+        {"error_code": 200, "error_msg": "x"},
+        {"code": 20000, "message": "Request successful"},
+        {"code": 100, "msg": "成功"},
+        {"base_resp": {"status_code": 0, "status_msg": ""}},
         {"error": ""},
         {"error": None},
         {"error": {}},

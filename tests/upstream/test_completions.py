@@ -209,7 +209,8 @@ EMPTY = {
 def test_an_answer_of_nothing_is_a_failure(server: Server, sent: bytes) -> None:
     before, failure = failure_of(server, answering(sent))
     assert before == []
-    assert (failure.status, failure.code) in {(500, "up_truncated"), (500, "up_empty")}
+    assert failure.status == 500
+    assert failure.code in {"up_truncated", "up_empty", "provider_error"}
 
 
 BROKEN = {

@@ -6,7 +6,7 @@ from itertools import product
 import pytest
 
 from app.answer import Failure
-from app.upstream.events import MAX_EVENT_BYTES, MAX_STREAM_BYTES, ErrorEvent, EventReader
+from app.upstream.events import MAX_EVENT_BYTES, MAX_STREAM_BYTES, ErrorEvent, EventReader, StrayLines
 from tests.wire.parser import data_of
 
 BOM = b"\xef\xbb\xbf"
@@ -38,6 +38,10 @@ CORPUS = {
 
 
 def events(*reads: bytes) -> list[bytes]:
+    return [event for event in fed(*reads) if type(event) is not StrayLines]
+
+
+def fed(*reads: bytes) -> list[bytes]:
     reader = EventReader()
     return [event for read in reads for event in reader.feed(read)]
 
@@ -75,6 +79,9 @@ def test_every_short_stream_may_come_in_one_read_or_byte_by_byte() -> None:
         (b"event:Error\r\ndata: a\r\ndata: b\r\n\r\n", b"a\nb"),
         (b"event: error\n\n", b"{}"),
         (b'error: {"a":1}\n\n', b'{"a":1}'),
+        (b"event: failed\n\n", b"{}"),
+        (b"event: response.failed\n\n", b"{}"),
+        (b'event: provider_error\ndata: {"choices":[]}\n\n', b'{"choices":[]}'),
     ],
 )
 def test_an_event_that_calls_itself_an_error_is_told_apart(stream: bytes, data: bytes) -> None:
@@ -86,6 +93,26 @@ def test_an_event_that_calls_itself_an_error_is_told_apart(stream: bytes, data: 
 def test_a_word_about_errors_is_none(event: bytes) -> None:
     (found,) = events(event + b"\n\n")
     assert type(found) is bytes
+
+
+STRAY = [
+    b'{"error":{"message":"boom"}}', b"Error: boom", b' error: {"a":1}', b"errors: boom", b"error", b"<html>502</html>",
+    b"Internal Server Error", b"eventual: x", b"data : x",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("lines", STRAY)
+def test_lines_that_are_of_no_event_come_apart(lines: bytes) -> None:
+    assert fed(b"data: a\n\n", lines + b"\n\n") == [b"a", lines]
+    assert fed(b"data: a\n\n", b": ping\n", lines + b"\ndata: b\n\n") == [b"a", b"b", lines]
+    assert [type(event) for event in fed(*(bytes([byte]) for byte in b"data: a\n\n%b\n\n" % lines))] == [
+        bytes,
+        StrayLines,
+    ]
+
+
+def test_comments_and_fields_that_are_known_are_no_stray_lines() -> None:
+    assert fed(b"data: a\n\n: error\n\nevent: x\nid\nretry: 1\n\nid: 7\n\n \n\n") == [b"a"]
 
 
 def test_all_that_ends_in_a_blank_line_is_counted() -> None:

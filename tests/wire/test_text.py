@@ -78,12 +78,7 @@ def test_a_sentence_of_several_lines_is_told_on_one(message: str) -> None:
 
 LENGTH = b"[This answer is incomplete. It reached the limit of its length.]"
 FILTER = b"[This answer is incomplete. A content filter stopped it.]"
-SHORT = {
-    **dict.fromkeys(("length", "LENGTH", "model_length", "max_tokens", "MAX_TOKENS", "max_output_tokens"), LENGTH),
-    "model_context_window_exceeded": LENGTH,
-    **dict.fromkeys(("content_filter", "content-filter", "sensitive", "SAFETY", "PROHIBITED_CONTENT"), FILTER),
-    **dict.fromkeys(("content_filtered", "refusal", "guardrail_intervened", "RECITATION", "BLOCKLIST"), FILTER),
-}
+SHORT = {"length": LENGTH, "content_filter": FILTER}
 WHOLE = ["stop", "unknown", "eos", "eos_token", "end_turn", "stop_sequence", "tool_calls", "function_call", "COMPLETE"]
 
 
