@@ -25,6 +25,7 @@ def blueprint(provider: Provider, service: Service) -> Blueprint:
     @routes.post(f"/api/chat/{provider.name}")
     def chat() -> Response:
         with ExitStack() as resources:
+            resources.enter_context(service.streams.request())
             record = resources.enter_context(Record(errors.request_id(), provider.name))
             record.user = user = service.login.user(request)
             wire = _wire(request)

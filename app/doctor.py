@@ -1,7 +1,8 @@
 """What is configured, what is exposed, and what is unsafe, in sentences."""
 
 import os
-import re
+import shlex
+from argparse import ArgumentError, ArgumentParser
 from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
 from typing import NamedTuple
@@ -14,7 +15,10 @@ from app.service import Service
 
 UNSAFE = "UNSAFE"
 EXPOSED = "EXPOSED"
-_SYNC = re.compile(r"(-k|--worker-class)[ =]?sync\b")
+_GUNICORN = ArgumentParser(add_help=False, exit_on_error=False, allow_abbrev=False)
+_GUNICORN.add_argument("-k", "--worker-class", default="")
+_GUNICORN.add_argument("--threads", default="1")
+"""Those of gunicorn's options that decide how many requests a process answers at a time."""
 
 
 class Finding(NamedTuple):
@@ -136,13 +140,22 @@ def _addresses(settings: Settings, providers: Iterable[Provider]) -> Iterator[Fi
 
 def _server() -> Iterator[Finding]:
     """Tell of the server what its environment does: it is another process than this one."""
-    if _SYNC.search(os.environ.get("GUNICORN_CMD_ARGS", "")):
-        sentence = "Server: GUNICORN_CMD_ARGS asks for gunicorn's sync worker, which answers one request at a time."
+    if _is_one_at_a_time(os.environ.get("GUNICORN_CMD_ARGS", "")):
+        sentence = "Server: GUNICORN_CMD_ARGS asks for a gunicorn of one thread, which answers one request at a time."
         yield Finding(sentence, mark=UNSAFE)
     yield Finding(
         "Server: which one runs the service is not seen from here. What it cannot keep, such as a cut that shows or "
         "several chats at once, its log says at the first chat, in lines with `Server:`; docs/hosting.md has all."
     )
+
+
+def _is_one_at_a_time(arguments: str) -> bool:
+    """Tell whether gunicorn's arguments ask for a worker of one thread; of several, its `sync` is `gthread`, too."""
+    try:
+        found, _ = _GUNICORN.parse_known_args(shlex.split(arguments))
+    except (ArgumentError, ValueError):  # gunicorn does not start with these
+        return False
+    return found.worker_class in {"sync", "gthread"} and found.threads == "1"
 
 
 def _is_plain(url: str) -> bool:

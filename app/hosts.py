@@ -27,7 +27,8 @@ log = logging.getLogger(__name__)
 _PROPER_END = "It ends an answer properly although it was cut, so that a cut text looks whole but for its last line."
 _NO_FRAME = "Over HTTP/1.0 a cut text looks whole but for its last line. A proxy in front has to speak HTTP/1.1."
 _ONE_AT_A_TIME = "It answers one request at a time in each process, so that one chat holds up everybody else."
-_told: set[str] = set()
+_settled: set[str] = set()
+"""Those of the sentences that were told, or found not to be true of this server."""
 
 
 class Client:
@@ -92,16 +93,16 @@ class Client:
 
 def warn(environ: Environ, client: Client) -> None:
     """Log what the server cannot keep of what is promised, each sentence once in a process."""
-    if not _told:  # the first chat; all others have the same server
-        _tell(_ONE_AT_A_TIME if _is_one_at_a_time(environ) else "")
+    if _ONE_AT_A_TIME not in _settled:  # the first chat; all others have the same server
+        _settle(_ONE_AT_A_TIME, applies=_is_one_at_a_time(environ))
     if not client.shows_cuts:
-        _tell(_PROPER_END if _swallows(environ) else _NO_FRAME)
+        _settle(_PROPER_END if _swallows(environ) else _NO_FRAME, applies=True)
 
 
-def _tell(sentence: str) -> None:
-    if sentence and sentence not in _told:
+def _settle(sentence: str, *, applies: bool) -> None:
+    if applies and sentence not in _settled:
         log.warning("Server: %s See docs/hosting.md.", sentence)
-    _told.add(sentence)
+    _settled.add(sentence)
 
 
 def on_stop(drain: Callable[[], object]) -> None:

@@ -63,10 +63,22 @@ class Streams:
         self.drain_seconds = settings.drain_seconds
         self._departures = Departures()
         self._ending = Ending()
+        self._requests = 0
         self._running: set[Watch] = set()
         self._lock = Lock()
         self.draining = False
         _made.add(self)
+
+    @contextmanager
+    def request(self) -> Iterator[None]:
+        """Count one chat as under way, whether or not it finds a seat; put around its record, until that is written."""
+        with self._lock:
+            self._requests += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._requests -= 1
 
     @contextmanager
     def seat(self, environ: dict[str, Any]) -> "Iterator[Watch]":
@@ -93,8 +105,8 @@ class Streams:
 
     @property
     def is_empty(self) -> bool:
-        """Whether no chat is under way."""
-        return not self._running
+        """Whether no chat is under way, and the record of each that was is written."""
+        return not self._requests
 
     def _refuse_when_full(self) -> None:
         if self.draining:

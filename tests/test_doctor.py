@@ -177,12 +177,14 @@ def test_a_redis_that_cannot_be_reached_is_unsafe_and_its_password_is_not_shown(
 def test_where_the_server_s_shortcomings_are_told_is_told(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
     """The doctor is another process than the server, and knows no more of it than the environment says."""
     assert "its log says at the first chat, in lines with `Server:`" in doctor(**JWT).output
-    for arguments in ("--worker-class sync", "-k sync", "--worker-class=sync --workers 2"):
+    alone = ("-k sync", "--worker-class=sync --workers 2", "-ksync --threads 1", "-k gthread", "--worker-class gthread")
+    for arguments in alone:
         monkeypatch.setenv("GUNICORN_CMD_ARGS", arguments)
         (sentence,) = unsafe(doctor(**JWT))
         assert "answers one request at a time" in sentence
-    monkeypatch.setenv("GUNICORN_CMD_ARGS", "--worker-class gthread --threads 100")
-    assert unsafe(doctor(**JWT)) == []
+    for arguments in ("", "--workers 2", "--threads 100 -k gthread", "-k sync --threads=2", "-k 'sync", "-k"):
+        monkeypatch.setenv("GUNICORN_CMD_ARGS", arguments)
+        assert unsafe(doctor(**JWT)) == []
 
 
 def test_the_log_says_at_the_start_that_there_is_no_login(

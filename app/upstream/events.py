@@ -56,13 +56,8 @@ class EventReader:
         self.blocks += len(events)
         if self._total > MAX_STREAM_BYTES or (len(data) > MAX_EVENT_BYTES and any(map(_is_too_large, [*events, rest]))):
             raise _too_large()
-        found: list[bytes] = []
-        for event in events:
-            if event.startswith(b"data:") and b"\n" not in event:
-                found.append(event[5:].removeprefix(b" "))
-            elif event:
-                found += _events(event)
-        return self._in_stream(events, [*filter(None, found)])
+        found = _data(events)
+        return found if self._is_stream else self._begun_stream(events, found)
 
     @property
     def whole(self) -> bytes:
@@ -84,10 +79,8 @@ class EventReader:
         self.rest.clear()
         return data
 
-    def _in_stream(self, events: list[bytes], found: list[bytes]) -> list[bytes]:
+    def _begun_stream(self, events: list[bytes], found: list[bytes]) -> list[bytes]:
         """Return what was found, without stray lines from before a stream: a whole answer in its place has such."""
-        if self._is_stream:
-            return found
         found = [*dropwhile(lambda event: type(event) is StrayLines, found)]
         self._is_stream = bool(found)
         if not found:
@@ -122,6 +115,19 @@ def _is_too_large(event: bytes | bytearray) -> bool:
 
 def _too_large() -> Failure:
     return Failure(500, "up_too_large", "The provider's answer is too large.")
+
+
+def _data(events: list[bytes]) -> list[bytes]:
+    """Return what is in these events, nearly all of which have one line."""
+    found: list[bytes] = []
+    for event in events:
+        if event.startswith(b"data: ") and b"\n" not in event:
+            found.append(event[6:])
+        elif event.startswith(b"data:") and b"\n" not in event:
+            found.append(event[5:])
+        elif event:
+            found += _events(event)
+    return [*filter(None, found)] if b"" in found else found
 
 
 def _events(event: bytes) -> list[bytes]:
