@@ -22,7 +22,7 @@ from app.upstream import Upstream
 from app.upstream.names import Names
 from app.waiting import find, start_thread
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def create_app(settings: Settings | None = None, identify: Identify | None = None) -> Flask:
@@ -71,10 +71,10 @@ def _prepare(service: Service) -> None:
     try:
         service.store.database.prepare()
     except Failure as failure:
-        log.error("The database cannot be used yet: %s", doctor.reason(failure))  # noqa: TRY400 - no traceback for operators
+        logger.error("The database cannot be used yet: %s", doctor.reason(failure))  # noqa: TRY400 - no traceback for operators
     command = click.get_current_context(silent=True)
     if command is None or command.info_name == "run":  # Any other is no service, and `doctor` tells more.
         for finding in doctor.exposure(service):
             if finding.mark:
-                log.warning("%s", finding.sentence)
+                logger.warning("%s", finding.sentence)
     service.store.database.close()

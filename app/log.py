@@ -11,7 +11,7 @@ from typing import Any
 from gevent.monkey import get_original
 
 MAX_BYTES = 1024 * 1024
-"""How many characters may wait to be written, on all streams together."""
+"""How many characters may wait to be written on one stream."""
 PAUSE_SECONDS = 0.05
 """How long the writer then sleeps: to wake it for each line would cost a chat more than the line does."""
 EXIT_SECONDS = 1.0
@@ -37,7 +37,7 @@ class LogStream:
 
     def write(self, text: str) -> None:
         """Take a whole line, or several."""
-        _writer.put(self, text)
+        _writer(self._name).put(self, text)
 
     def flush(self) -> None:
         """Do nothing, because a handler asks for it after each line."""
@@ -56,10 +56,9 @@ class LogStream:
 
 
 class _Writer:
-    """Writes what streams were given, in that order, in a thread of its own.
+    """Writes what one of the standard streams was given, in that order, in a thread of its own.
 
-    It is the system's thread also where gevent makes greenlets of threads, because a full pipe blocks who writes to it,
-    and the only one for all streams, so that a line is whole before the next one begins.
+    It is the system's thread also where gevent makes greenlets of threads, because a full pipe blocks who writes to it.
     """
 
     def __init__(self) -> None:
@@ -77,15 +76,19 @@ class _Writer:
                 return
             self._tell_lost()
             self._add(stream, text)
-            if not self._has_started:
-                self._has_started = True
-                _start_thread(self._run, ())
+            self._start()
 
-    def end(self) -> None:
-        """Wait until all is written, though not for long."""
-        deadline = monotonic() + EXIT_SECONDS
+    def flush(self, deadline: float) -> None:
+        """Wait until all is written, or until then."""
         while self._waiting and monotonic() < deadline:
             _sleep(0.005)
+
+    def _start(self) -> None:
+        """Start the thread; where the system has none to give, the next line tries again."""
+        if not self._has_started:
+            with suppress(RuntimeError):
+                _start_thread(self._run, ())
+                self._has_started = True
 
     def _add(self, stream: LogStream, text: str) -> None:
         self._waiting += len(text)
@@ -104,7 +107,7 @@ class _Writer:
             _sleep(PAUSE_SECONDS)
 
     def _write(self, stream: LogStream, text: str) -> None:
-        """Write one line at once, because a pipe keeps other processes out of it then."""
+        """Write one line at once, because a pipe keeps other writers out of it then."""
         stream.put_through(text)
         with self._lock:
             self._waiting -= len(text)
@@ -112,7 +115,22 @@ class _Writer:
                 self._tell_lost()
 
 
-_writer = _Writer()
+_writers: dict[tuple[int, str], _Writer] = {}
+"""Each process's own, by its id and the stream's name: after a fork, the parent writes what the parent was given, and
+its thread is not in the child. Nothing is done at the fork itself, of which uWSGI tells Python nothing."""
+
+
+def flush(seconds: float) -> None:
+    """Wait until all lines of this process are written, but no longer than that."""
+    deadline = monotonic() + seconds
+    for (pid, _), writer in list(_writers.items()):
+        if pid == os.getpid():
+            writer.flush(deadline)
+
+
+def _writer(name: str) -> _Writer:
+    own = os.getpid(), name
+    return _writers.get(own) or _writers.setdefault(own, _Writer())
 
 
 def _descriptor(stream: Any) -> int | None:  # noqa: ANN401 - whatever somebody has put there
@@ -134,15 +152,4 @@ def _write(fd: int, data: bytes) -> int:
         return 0
 
 
-def _end() -> None:
-    _writer.end()
-
-
-def _begin_anew() -> None:
-    """Leave to the parent what the parent was given; its thread is not in the child."""
-    global _writer  # noqa: PLW0603 - the process's one
-    _writer = _Writer()
-
-
-atexit.register(_end)
-os.register_at_fork(after_in_child=_begin_anew)
+atexit.register(flush, EXIT_SECONDS)

@@ -12,10 +12,12 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import IO
 
 import pytest
 
+from app import log
 from app.log import LogStream
 from tests.processes import (
     ROOT,
@@ -61,7 +63,7 @@ def test_lines_come_in_their_order_and_whole(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_what_nobody_takes_is_counted_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.modules["app.log"], "MAX_BYTES", 20 * PIPE)  # in `app`, `log` is its logger
+    monkeypatch.setattr(log, "MAX_BYTES", 20 * PIPE)
     stream, line, kept = LogStream("stdout", LOST), "x" * 1000 + "\n", 0
     with piped(monkeypatch) as pipe:
         for _ in range(200):
@@ -126,6 +128,65 @@ def test_the_end_of_a_process_waits_for_its_lines_but_not_for_ever() -> None:
     with small_pipe() as (_, writing):
         assert subprocess.run(command, cwd=ROOT, stdout=writing, check=False, timeout=60).returncode == 0
         os.close(writing)
+
+
+def printed(code: str) -> str:
+    """Return what a process prints that runs this."""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True, timeout=60)
+    return done.stdout.decode()
+
+
+def test_a_process_forked_without_hooks_has_a_log_of_its_own() -> None:
+    """As uWSGI forks, in the moment when another thread writes to the log."""
+    code = """
+import ctypes, os, sys
+from app import log
+stream = log.LogStream("stdout", "%d")
+stream.write("the parent's\\n")
+log.flush(30)
+for writer in log._writers.values():
+    writer._lock.acquire()
+if not (child := ctypes.PyDLL(None).fork()):
+    stream.write("the child's\\n")
+    log.flush(30)
+    os._exit(0)
+os.waitpid(child, 0)
+"""
+    assert printed(code) == "the parent's\nthe child's\n"
+
+
+def test_a_stream_that_nobody_reads_does_not_hold_up_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    with small_pipe() as (_, full), os.fdopen(full, "w") as stderr, piped(monkeypatch) as pipe:
+        monkeypatch.setattr(sys, "stderr", stderr)
+        errors, chats = LogStream("stderr", LOST), LogStream("stdout", LOST)
+        for _ in range(2 * log.MAX_BYTES // 10_000):
+            errors.write("x" * 10_000 + "\n")
+        chats.write("a chat\n")
+        assert pipe.readline() == b"a chat\n"
+        log.flush(0)
+
+
+def test_a_log_thread_that_did_not_start_is_tried_again() -> None:
+    code = """
+from app import log
+starts = [lambda *_: (_ for _ in ()).throw(RuntimeError("can't start new thread")), log._start_thread]
+log._start_thread = lambda *arguments: starts.pop(0)(*arguments)
+for line in ("one", "two"):
+    log.LogStream("stdout", "%d").write(line + "\\n")
+"""
+    assert printed(code) == "one\ntwo\n"
+
+
+def test_a_flush_waits_for_what_is_taken_and_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = LogStream("stdout", LOST)
+    with piped(monkeypatch) as pipe:
+        stream.write("x" * 10 * PIPE + "\n")
+        started = monotonic()
+        log.flush(0.1)
+        assert 0.1 <= monotonic() - started < 5
+        assert pipe.readline() == b"x" * 10 * PIPE + b"\n"
+        log.flush(30)
+        assert monotonic() - started < 20
 
 
 @contextmanager
