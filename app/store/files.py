@@ -44,5 +44,6 @@ def require_access(path: Path) -> None:
             found = file.stat()
             raise Inaccessible(
                 f"user {os.geteuid()} may not {what} {file}, which is user {found.st_uid}'s and group {found.st_gid}'s "
-                f"(mode {stat.S_IMODE(found.st_mode):o}). Run as that user, or in that group after chmod g+rw"
+                f"(mode {stat.S_IMODE(found.st_mode):o}). Run as that user, or in a group with it: "
+                f"chgrp -R GROUP {path.parent}; chmod -R g+rwX {path.parent}; chmod g+s {path.parent}"
             )

@@ -18,9 +18,10 @@ NO_PRIVILEGES = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"] if os.gete
 """Makes of root one user among others, to whom files of others are closed."""
 
 
-def run(url: str) -> tuple[list[str], str]:
-    """Run the program below; return what it printed, and its log."""
-    command = [*NO_PRIVILEGES, sys.executable, "-m", __name__]
+def run(url: str, group: int | None = None) -> tuple[list[str], str]:
+    """Run the program below, in a group beside its own if one is given; return what it printed, and its log."""
+    groups = [f"--groups={group}"] if NO_PRIVILEGES and group else []
+    command = [*NO_PRIVILEGES, *groups, sys.executable, "-m", __name__]
     environment = environment_without({"DATABASE_URL": url})
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
     return done.stdout.splitlines(), done.stderr

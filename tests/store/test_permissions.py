@@ -2,18 +2,24 @@
 
 import os
 import re
+import sqlite3
+import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 
 from app.store import Store
+from tests.processes import ROOT
 from tests.store import stranger
 from tests.store.stores import settings
 
 OTHER = 2001
 """The id of a user who has nothing but these files."""
+SHARED = 3001
+"""The id of a group that the other user and we are in, beside groups of our own."""
 IS_ROOT = os.geteuid() == 0
 
 
@@ -65,4 +71,37 @@ def test_what_is_closed_is_named_with_what_to_do(database: Path, folder: int, mo
     said, _ = stranger.run(url)
     what = rf"{re.escape(str(database))}|make files in {re.escape(str(database.parent))}"
     assert re.search(rf"db_unavailable: user {os.geteuid()} may not .*({what}), which is user \d+'s ", said[-1])
-    assert said[-1].endswith("Run as that user, or in that group after chmod g+rw")
+    assert said[-1].endswith(recipe("GROUP", database.parent))
+
+
+def test_users_of_two_primary_groups_share_a_database(database: Path) -> None:
+    """README's commands let both in, also to the files that SQLite makes while one of them serves."""
+    assert recipe("GROUP", "FOLDER") in (ROOT / "README.md").read_text()
+    url = give(database, 0o755, 0o600)
+    subprocess.run(["/bin/sh", "-c", recipe(SHARED if IS_ROOT else os.getegid(), database.parent)], check=True)
+    with served_by_the_other(database):
+        assert Path(f"{database}-shm").exists()
+        assert stranger.run(url, SHARED) == (["None", "True", "one", "written"], "")
+
+
+def recipe(group: object, folder: object) -> str:
+    return f"chgrp -R {group} {folder}; chmod -R g+rwX {folder}; chmod g+s {folder}"
+
+
+@contextmanager
+def served_by_the_other(database: Path) -> Iterator[None]:
+    """Have the database in use by the other user, whose primary group nobody else is in."""
+    with ExitStack() as stack:
+        if IS_ROOT:
+            database.parent.parent.chmod(0o755)
+            stack.callback(os.setgroups, os.getgroups())
+            stack.callback(os.setegid, os.getegid())
+            os.setgroups([SHARED])
+            os.setegid(OTHER)
+            os.seteuid(OTHER)
+            stack.callback(os.seteuid, 0)
+        serving = sqlite3.connect(database)
+        serving.execute("SELECT count(*) FROM tokens").fetchone()
+        stack.close()
+        with closing(serving):
+            yield
