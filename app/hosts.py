@@ -35,12 +35,24 @@ class Client:
     """The connection to one client: its socket, as far as the server shows it, and what makes a cut visible there.
 
     A server that frames an answer (chunked, HTTP/2) leaves out the end of the frame when the application raises.
-    Elsewhere a close is the end of a whole answer, and only a TCP reset is a cut.
+    Elsewhere a close is the end of a whole answer, and only a TCP reset is a cut. What a chat calls, in this order:
+
+    | when                            | of its `Watch`   | of its `Client`         |
+    |---------------------------------|------------------|-------------------------|
+    | before the provider is asked    | `start`          | `limit_writes`          |
+    | before the first byte goes out  |                  | `begin`                 |
+    | the client left, under gevent   | `tell_departure` | `begin`, if it was not  |
+    | the process must end            | `interrupt`      |                         |
+    | then one: the answer is whole   |                  | `end`                   |
+    | or: it failed                   | `cut`            | `flush`, `cut`          |
+    | or: the client left             | `cut`            | `cut`                   |
+    | at last, whatever happened      | `stop`           | `close`                 |
     """
 
     def __init__(self, environ: Environ) -> None:
-        """Find the client of a request."""
+        """Find the client of a request. Raises `EBADF` when the server has closed the socket already."""
         self.socket, self._is_copy = _socket(environ)
+        self._timeout = None if self.socket is None else self.socket.gettimeout()
         self._has_tcp = self.socket is not None and self.socket.family in (socket.AF_INET, socket.AF_INET6)
         self._resets = self._has_tcp and not _is_framed(environ)
         self.shows_cuts = _is_framed(environ) or (self._has_tcp and not _is_routed(environ))
@@ -85,7 +97,7 @@ class Client:
         if self._is_copy:
             self.socket.close()
         elif self.socket is not None and not self._has_tcp:
-            self.socket.settimeout(None)
+            self.socket.settimeout(self._timeout)
 
     def _linger(self, *, on: bool) -> None:
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", on, 0))

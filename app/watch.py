@@ -110,8 +110,8 @@ class Watch:
         return self._loop_wait or self._wait_in_thread
 
     def start(self) -> None:
-        """Begin to watch, from the thread or the greenlet that serves the request."""
-        self.client = client = Client(self._environ)
+        """Begin to watch, from the thread or the greenlet that serves the request. Raises `Gone`."""
+        self.client = client = _client(self._environ)
         hosts.warn(self._environ, client)
         client.limit_writes(self._write_seconds)
         if not _CAN_THROW:
@@ -183,6 +183,15 @@ class Watch:
         """Tell one who hung up from one who stopped reading."""
         error = self.client.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         return Gone("client_stalled") if error == errno.ETIMEDOUT else Gone()
+
+
+def _client(environ: dict[str, Any]) -> Client:
+    try:
+        return Client(environ)
+    except OSError as error:
+        if error.errno == errno.EBADF:  # the server closed the socket before the request's turn came
+            raise Gone from error
+        raise
 
 
 def _draining() -> Failure:
