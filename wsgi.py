@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from app import create_app, hosts, streaming
+from app import create_app, hosts, log, streaming
 from app.config import SettingError
 
 try:
@@ -13,5 +13,12 @@ except SettingError as error:
     sys.stderr.write(f"Sluice cannot start: {error}\n")
     sys.exit(4)  # tells gunicorn to stop instead of starting one worker after another
 
+
+def _stop() -> None:
+    """End the chats, and write their lines: the process may be killed then."""
+    streaming.drain()
+    log.flush(log.EXIT_SECONDS)
+
+
 if click.get_current_context(silent=True) is None:
-    hosts.on_stop(streaming.drain)
+    hosts.on_stop(_stop)

@@ -191,6 +191,15 @@ def test_a_question_in_chunks_is_read_or_refused_with_a_reason(host: Host) -> No
         assert client.answer().status == host.kind.chunked
 
 
+def test_headers_of_20_kilobytes_are_taken(host: Host) -> None:
+    """Cookies of a login can be that long, and each field is below the 8 KB that every server takes."""
+    fields = [f"X-Field-{number}: {'x' * 6600}" for number in range(3)]
+    request = raw.chat(host.script(ok), raw.new_id(), "Connection: close", *fields)
+    with raw.connect(host.service.port, request) as client:
+        client.end()
+        assert client.answer().status == 200
+
+
 def test_a_body_that_stalls_is_refused(host: Host) -> None:
     body = raw.body(host.script(ok))
     request = raw.head(raw.new_id(), f"Content-Length: {len(body)}", "Connection: close") + body[:10]
@@ -233,9 +242,10 @@ def test_every_answer_ends_honestly_when_the_server_stops(host: Host) -> None:
             peer.send(chunk(delta()))
 
     with ExitStack() as stack:
-        clients = []
+        clients, request_ids = [], []
         for mode, script in itertools.product(("text", "sse"), (short, endless, sending(BEGUN))):
-            request = question(host.script(script), mode)
+            request_ids.append(raw.new_id())
+            request = question(host.script(script), mode, request_id=request_ids[-1])
             clients.append(stack.enter_context(raw.connect(host.service.port, request)))
             clients[-1].until(ANSWER.encode())
         host.service.process.send_signal(host.kind.ending)
@@ -248,3 +258,5 @@ def test_every_answer_ends_honestly_when_the_server_stops(host: Host) -> None:
     assert whole == [drains, cuts_look_whole, cuts_look_whole, drains, drains, drains]
     assert [b"[This answer is incomplete." in client.received for client in clients[1:3]] == [drains] * 2
     assert [parts(client)[-1]["type"] == "error" for client in clients[4:]] == [drains] * 2
+    if drains:
+        assert [host.record(request_id)["status"] for request_id in request_ids] == [200] * len(request_ids)
