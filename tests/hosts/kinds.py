@@ -22,8 +22,7 @@ LoadModule mpm_event_module /usr/lib/apache2/modules/mod_mpm_event.so
 LoadModule authz_core_module /usr/lib/apache2/modules/mod_authz_core.so
 LoadModule wsgi_module /usr/lib/apache2/modules/mod_wsgi.so
 WSGISocketPrefix {folder}/wsgi
-Listen 127.0.0.1:${{PORT}}
-Timeout 2
+Timeout 3
 ServerLimit 1
 StartServers 1
 ThreadsPerChild 64
@@ -54,6 +53,7 @@ class Kind:
     feels_leaves: bool = True
     drains: bool = True
     """Whether chats under way may finish when it stops, and those that do not tell why."""
+    drain_seconds: float = 3
     chunked: int = 200
     """The status of a question in chunks."""
     late: int | None = 408
@@ -98,7 +98,8 @@ def apache(text: str) -> Start:
 
     @contextmanager
     def start(processes: Processes, environment: Mapping[str, str], folder: Path) -> Iterator[Service]:
-        own = page.here(text, "${PORT}", page.system_environment(folder / "python"))
+        local = text.replace(f"Listen {page.PORT}", f"Listen 127.0.0.1:{page.PORT}")
+        own = page.here(local, "${PORT}", page.system_environment(folder / "python"))
         (folder / "apache.conf").write_text(APACHE.format(folder=folder) + own)
         command = f"{servers.program('apache2')} -f {folder}/apache.conf -DFOREGROUND"
         yield processes.fresh_service(environment, AS_NOBODY + command)
@@ -120,7 +121,13 @@ KINDS = {
     "uwsgi": Kind(uwsgi, drains=False, chunked=411),
     "nginx and uwsgi": Kind(nginx, shows_cuts_1_0=False, drains=False, chunked=411, late=None),
     "mod_wsgi": Kind(
-        apache(MOD_WSGI), shows_cuts=False, shows_cuts_1_0=False, feels_leaves=False, chunked=411, ending=signal.SIGUSR1
+        apache(MOD_WSGI),
+        shows_cuts=False,
+        shows_cuts_1_0=False,
+        feels_leaves=False,
+        drain_seconds=1.5,
+        chunked=411,
+        ending=signal.SIGUSR1,
     ),
     "mod_wsgi embedded": Kind(
         apache(EMBEDDED), shows_cuts_1_0=False, feels_leaves=False, drains=False, chunked=411, logs_cuts=True

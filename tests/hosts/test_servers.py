@@ -5,6 +5,7 @@ import json
 import re
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -35,7 +36,6 @@ SETTINGS = {
     "HEARTBEAT_SECONDS": "60",
     "BODY_TIMEOUT_SECONDS": "1",
     "WRITE_TIMEOUT_SECONDS": "1",
-    "DRAIN_SECONDS": "4",
     "PYTHONUNBUFFERED": "1",
 }
 BEGUN = CHUNKED + chunk(delta())
@@ -75,7 +75,8 @@ def far() -> Iterator[Far]:
 def host(request: pytest.FixtureRequest, processes: Processes, far: Far) -> Iterator[Host]:
     """One server after the other, started once; the last test on each ends it."""
     kind = KINDS[request.param]
-    with servers.own_folder({}) as folder, kind.start(processes, environment(far, **SETTINGS), folder) as service:
+    settings = environment(far, **SETTINGS, DRAIN_SECONDS=str(kind.drain_seconds))
+    with servers.own_folder({}) as folder, kind.start(processes, settings, folder) as service:
         yield Host(kind, service, far)
         stop(service.process)
 
@@ -102,6 +103,14 @@ def looks_whole(client: Client) -> bool:
         assert client.take() or client.ended, client.received
     answer = client.answer()
     return answer.whole if "transfer-encoding" in answer.headers else client.ended == "fin"
+
+
+def reads_whole(client: Client) -> bool:
+    """Read an answer and let go of its connection at once, for which gunicorn's threads wait one after the other."""
+    try:
+        return looks_whole(client)
+    finally:
+        client.socket.close()
 
 
 @pytest.mark.parametrize("mode", ["text", "sse"])
@@ -205,7 +214,7 @@ def test_a_body_that_stalls_is_refused(host: Host) -> None:
     request = raw.head(raw.new_id(), f"Content-Length: {len(body)}", "Connection: close") + body[:10]
     with raw.connect(host.service.port, request) as client:
         if host.kind.late is None:
-            assert client.take(2) == b""
+            assert client.take(1.5) == b""
             return
         client.end()
         assert client.answer().status == host.kind.late
@@ -252,7 +261,8 @@ def test_every_answer_ends_honestly_when_the_server_stops(host: Host) -> None:
         if host.kind.drains:
             wait_for(partial(is_stopping, host), 10)
             go_on.set()
-        whole = [looks_whole(client) for client in clients]
+        with ThreadPoolExecutor(len(clients)) as readers:
+            whole = list(readers.map(reads_whole, clients))
         go_on.set()
     drains, cuts_look_whole = host.kind.drains, not host.kind.shows_cuts
     assert whole == [drains, cuts_look_whole, cuts_look_whole, drains, drains, drains]
