@@ -37,6 +37,11 @@ def of_this_process() -> list["Streams"]:
     return list(_made)
 
 
+def sockets() -> set[int]:
+    """Return the ids of the sockets on which gunicorn serves the chats under way."""
+    return {number for streams in _made for number in streams.sockets()}
+
+
 def drain() -> None:
     """Take no more chats and return when those under way are over; those that last too long get their honest end."""
     for streams in (running := of_this_process()):
@@ -64,7 +69,7 @@ class Streams:
         self._departures = Departures()
         self._ending = Ending()
         self._requests = 0
-        self._running: set[Watch] = set()
+        self._running: dict[Watch, int] = {}
         self._lock = Lock()
         self.draining = False
         _made.add(self)
@@ -86,11 +91,11 @@ class Streams:
         watch = Watch(environ, self._departures, self._ending, self._write_seconds)
         with self._lock:
             self._refuse_when_full()
-            self._running.add(watch)
+            self._running[watch] = id(environ.get("gunicorn.socket"))
         try:
             yield watch
         finally:
-            self._running.discard(watch)
+            del self._running[watch]
             watch.stop()
 
     def drain(self) -> None:
@@ -102,6 +107,10 @@ class Streams:
         self._ending.begin()
         for watch in list(self._running):
             watch.interrupt()
+
+    def sockets(self) -> list[int]:
+        """Return the ids of the sockets on which gunicorn serves the chats under way."""
+        return list(self._running.values())
 
     @property
     def is_empty(self) -> bool:

@@ -1,10 +1,12 @@
 """gunicorn's gevent worker: a connection's deadlines, and which connections close when there are too many."""
 
 import errno
+import os
 import select
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from time import monotonic
 from typing import Any
 
 import gevent
@@ -13,30 +15,64 @@ from gevent.monkey import get_original
 from gunicorn.http.errors import ParseException
 from gunicorn.workers.ggevent import GeventWorker
 
+from app import streaming
 from app.server.settings import number
 
 HEADER_SECONDS = number("HEADER_TIMEOUT_SECONDS", 10)
 WRITE_SECONDS = number("WRITE_TIMEOUT_SECONDS", 30)
 MAX_UNREAD_BYTES = 256 * 1024
+"""How much of a refused request's body is read for the connection to serve another request."""
+MAX_DISCARDED_BYTES = 32 * 1024 * 1024
+"""How much is then thrown away, because a close before its end would take the answer from who sends first."""
 UNREAD_SECONDS = 2
+STEP_BYTES = 64 * 1024
 TURN_SECONDS = 0.001
 """How long a connection whose next request is here already waits for its turn. Not 0, for which gevent runs dozens of
 its callbacks before it looks at the sockets again."""
 SPARE = 0.1
-"""How much of the room for connections is kept free, by closing those that have waited the longest for a request."""
+"""How much of the room for connections that serve no chat is kept free, by closing those that have waited longest."""
+LEAST_SECONDS = 1
+"""How long a connection has for what it does, however many there are: who has only just come is not closed again."""
 
 _STOPPED = "the client stopped reading"
 """What the kernel's `ETIMEDOUT` means here. gunicorn would log its traceback, and passes over a reset."""
 
-_connection = local()
-_waiting: dict[Callable[[], None], bool] = {}
-"""What gives up the wait for a request, the longest wait first; and whether the request has begun to come."""
+
+class Connection:
+    """One client's connection: since when it is open, and whether a request has begun to come on it."""
+
+    def __init__(self, sock: Any) -> None:  # noqa: ANN401
+        """Begin with the wait for the first request."""
+        self.socket = sock
+        self.since = monotonic()
+        self.seconds: float = HEADER_SECONDS
+        self.has_ahead = False
+        """Whether the next request's first bytes came behind the one before it."""
+        self.go_on(has_begun=False)
+
+    def go_on(self, *, has_begun: bool) -> None:
+        """Begin with the next step: a wait for a request, or its head, or its answer."""
+        self.has_begun = has_begun
+        _connections.pop(self, None)
+        _connections[self] = None
+
+    def give_up(self) -> None:
+        """End it from the event loop: whatever its greenlet waits for, it finds the connection closed."""
+        _connections.pop(self, None)
+        _shut_down(self.socket, socket.SHUT_RDWR)
+
+
+_connections: dict[Connection, None] = {}
+"""All that are open, in the order in which they went on."""
+_socket = get_original("socket", "socket")
+_own: Any = local()
+"""What belongs to the greenlet of one connection."""
 
 
 class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
     """gunicorn's gevent worker, whose deadline for headers is not the one for idle connections."""
 
-    _open = 0
+    _looks_again = False
 
     def handle_exit(self, *_: Any) -> None:  # noqa: ANN401
         """Stop; begun in the loop, which a worker that is still booting has yet to start."""
@@ -52,50 +88,73 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:  # noqa: ANN401
         """Serve one connection."""
-        _connection.socket, _connection.seconds, _connection.has_begun = client, HEADER_SECONDS, False
+        _own.connection = connection = Connection(client)
         _set_write_deadline(client)
-        self._open += 1
-        if self._is_crowded():
-            gevent.get_hub().loop.run_callback(self._make_room)
+        gevent.get_hub().loop.run_callback(self._make_room)
         try:
             super(GeventWorker, self).handle(listener, client, addr)  # whose own would forget the deadline
         finally:
-            self._open -= 1
+            _connections.pop(connection, None)
 
     def timeout_ctx(self) -> AbstractContextManager[None]:
         """Limit the wait for the connection's next request."""
-        seconds, _connection.seconds = _connection.seconds, self.cfg.keepalive
-        has_begun = _connection.has_begun or _is_readable(_connection.socket)
-        return _wait(_connection.socket, seconds if self.alive else 0, has_begun=has_begun)
+        connection = _own.connection
+        seconds, connection.seconds = connection.seconds, self.cfg.keepalive
+        connection.go_on(has_begun=connection.has_ahead or _is_readable(connection.socket))
+        return _wait(connection, seconds if self.alive else 0)
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> bool:  # noqa: ANN401
         """Answer one request, and keep the connection only if its body is read, or as good as read.
 
         gunicorn would take the rest of a refused body, however long, for as long as the connection may be idle.
         """
+        connection, keeps = _own.connection, True
+        connection.go_on(has_begun=True)
         try:
             super().handle_request(listener_name, req, sock, addr)
+        except StopIteration:
+            keeps = False
         except TimeoutError as error:
             raise ConnectionResetError(errno.ECONNRESET, _STOPPED) from error
-        if not _is_read(req.body):
+        if not _is_read(req) or not keeps:
             raise StopIteration
-        _connection.has_begun = req.unreader.buf.tell() > 0  # The next request's first bytes came behind this one.
-        if _connection.has_begun:
+        connection.has_ahead = req.unreader.buf.tell() > 0
+        if connection.has_ahead:
             gevent.sleep(TURN_SECONDS)
         return True
 
-    def _is_crowded(self) -> bool:
-        return bool(self._open > self.cfg.worker_connections * (1 - SPARE))
-
     def _make_room(self) -> None:
-        while self._is_crowded() and _waiting:
-            next(iter(_waiting))()
+        """While there are too many, close those that went on the longest ago, but none that has only just come.
+
+        Chats are counted apart, and never closed: they have their own deadlines and their own limit.
+        """
+        if not self._is_crowded(0):
+            return
+        chats = streaming.sockets()
+        youngest = monotonic() - LEAST_SECONDS
+        for connection in [one for one in _connections if one.since < youngest and id(one.socket) not in chats]:
+            if not self._is_crowded(len(chats)):
+                return
+            connection.give_up()
+        self._look_again()
+
+    def _is_crowded(self, chats: int) -> bool:
+        return len(_connections) - chats > float(self.cfg.worker_connections - chats) * (1 - SPARE)
+
+    def _look_again(self) -> None:
+        if not self._looks_again:
+            self._looks_again = True
+            gevent.spawn_later(LEAST_SECONDS, self._look)
+
+    def _look(self) -> None:
+        self._looks_again = False
+        self._make_room()
 
 
 def give_up_idle() -> None:
     """Close, from the event loop, the connections on which no request has begun to come."""
-    for give_up in [give_up for give_up, has_begun in _waiting.items() if not has_begun]:
-        give_up()
+    for connection in [one for one in _connections if not one.has_begun]:
+        connection.give_up()
 
 
 def _set_write_deadline(client: Any) -> None:  # noqa: ANN401
@@ -106,16 +165,27 @@ def _set_write_deadline(client: Any) -> None:  # noqa: ANN401
         client.settimeout(WRITE_SECONDS)
 
 
-def _is_read(body: Any) -> bool:  # noqa: ANN401
-    """Tell whether a little reading brings the end of a request's body."""
-    unread = MAX_UNREAD_BYTES
-    with (
-        gevent.Timeout(UNREAD_SECONDS, exception=False) as late,
-        _giving_up(late, has_begun=True),
-        suppress(ParseException),  # a chunk that is none
-    ):
-        unread = len(body.read(MAX_UNREAD_BYTES))
-    return unread < MAX_UNREAD_BYTES and not body.failed
+def _is_read(req: Any) -> bool:  # noqa: ANN401
+    """Tell whether a little reading brings the end of a request's body; if not, throw away what comes, for a while."""
+    with gevent.Timeout(UNREAD_SECONDS, exception=False), suppress(ParseException, OSError):
+        if not req.body.failed and len(req.body.read(MAX_UNREAD_BYTES)) < MAX_UNREAD_BYTES:
+            return True
+        _discard(req.unreader)
+    return False
+
+
+def _discard(source: Any) -> None:  # noqa: ANN401
+    """Tell the client that the answer is whole, and read until it has seen that and closes."""
+    _shut_down(source.sock, socket.SHUT_WR)
+    discarded = 0
+    while discarded < MAX_DISCARDED_BYTES and (data := source.chunk(STEP_BYTES)):
+        discarded += len(data)
+
+
+def _shut_down(sock: Any, how: int) -> None:  # noqa: ANN401
+    """Shut a connection down below gevent, which would raise an error in who waits for it, and below TLS."""
+    with suppress(OSError), _socket(fileno=os.dup(sock.fileno())) as copy:
+        copy.shutdown(how)
 
 
 def _is_readable(sock: Any) -> bool:  # noqa: ANN401
@@ -125,46 +195,28 @@ def _is_readable(sock: Any) -> bool:  # noqa: ANN401
 
 
 @contextmanager
-def _giving_up(reason: gevent.Timeout, *, has_begun: bool) -> Iterator[Callable[[], None]]:
-    """Let others end what this greenlet waits for, from the event loop."""
-    greenlet = gevent.getcurrent()
-
-    def give_up() -> None:
-        if _waiting.pop(give_up, None) is not None:
-            greenlet.throw(reason)
-
-    _waiting[give_up] = has_begun
-    try:
-        yield give_up
-    finally:
-        _waiting.pop(give_up, None)
-
-
-@contextmanager
-def _wait(sock: Any, seconds: float, *, has_begun: bool) -> Iterator[None]:  # noqa: ANN401
+def _wait(connection: Connection, seconds: float) -> Iterator[None]:
     """Wait so many seconds for a request's first byte, and from there HEADER_SECONDS for the rest of its headers."""
     loop = gevent.get_hub().loop
-    first_byte, deadline = loop.io(sock.fileno(), 1), loop.timer(HEADER_SECONDS)
-    with (
-        gevent.Timeout(seconds, exception=False) as waited,
-        _giving_up(waited, has_begun=has_begun) as give_up,
-    ):
+    first_byte = loop.io(connection.socket.fileno(), 1)
+    idle, head = loop.timer(seconds), loop.timer(HEADER_SECONDS)
 
-        def begin() -> None:
-            first_byte.stop()
-            waited.cancel()
-            _waiting[give_up] = True
-            deadline.start(give_up)
+    def begin() -> None:
+        first_byte.stop()
+        idle.stop()
+        connection.go_on(has_begun=True)
+        head.start(connection.give_up)
 
-        if has_begun:
-            begin()
-        else:
-            first_byte.start(begin)
-        try:
-            yield
-        except TimeoutError as error:
-            raise ConnectionResetError(errno.ECONNRESET, _STOPPED) from error
-        finally:
-            for watcher in (first_byte, deadline):
-                watcher.stop()
-                watcher.close()
+    if connection.has_begun:
+        begin()
+    else:
+        first_byte.start(begin)
+        idle.start(connection.give_up)
+    try:
+        yield
+    except TimeoutError as error:
+        raise ConnectionResetError(errno.ECONNRESET, _STOPPED) from error
+    finally:
+        for watcher in (first_byte, idle, head):
+            watcher.stop()
+            watcher.close()

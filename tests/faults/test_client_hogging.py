@@ -166,6 +166,49 @@ def test_bodies_that_fill_the_memory_are_refused_unread(narrow: Sluice, far: Far
     assert client.answer().failure() == (400, "bad_body")
 
 
+LARGE = {
+    "a stranger's": (5 * 1024 * 1024, STRANGER, (401, "unauth")),
+    "too large": (11 * 1024 * 1024, "X: y", (413, "too_large")),
+    "the last": (5 * 1024 * 1024, f"Connection: close\r\n{STRANGER}", (401, "unauth")),
+}
+
+
+@pytest.mark.parametrize(("size", "header", "refusal"), LARGE.values(), ids=LARGE)
+def test_who_sends_all_before_reading_is_told_a_refusal(
+    sluice: Sluice, size: int, header: str, refusal: tuple[int, str]
+) -> None:
+    with connect(sluice.port, head(new_id(), header, f"Content-Length: {size}")) as client:
+        client.send(b" " * size)
+        assert client.end() == "fin"
+    assert client.answer().failure() == refusal
+
+
+ASSET = b"GET /static/page.js HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+def test_many_who_read_no_answer_keep_nobody_out(narrow: Sluice) -> None:
+    with ExitStack() as stack:
+        for _ in range(80):
+            stack.enter_context(connect(narrow.port, ASSET * 60, receive_buffer=2048))
+        with connect(narrow.port, LAST) as client:
+            assert client.end() == "fin"
+    assert client.answer().status == 200
+
+
+def test_who_has_only_just_come_is_not_closed_for_others(narrow: Sluice, far: Far, model: str) -> None:
+    """Chats of more than nine tenths of the room are under way."""
+    far.script(model, *[scripts.sending(scripts.CHUNKED, scripts.chunk(scripts.delta()))] * 38)
+    with ExitStack() as stack:
+        for _ in range(38):
+            stack.enter_context(connect(narrow.port, chat(model, new_id())))
+        wait_for(lambda: len(far.asked(model)) == 38)
+        with connect(narrow.port, GET[:-2]) as client:
+            assert client.take(0.5) == b""
+            client.send(LAST[len(GET) - 2 :])
+            assert client.end() == "fin"
+    assert client.answer().status == 200
+
+
 WAITING = {
     "after an answer": (GET, b"}"),
     "before a request": (b"", b""),
