@@ -8,6 +8,7 @@ import errno
 import gc
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock
@@ -25,6 +26,9 @@ MAX_VALUES = 100_000
 """About how many values a body may hold, names included: parsing so many takes a tenth of a second."""
 MAX_NUMBER_CHARACTERS = 100
 """The longest number: the time to read one grows with the square of its length."""
+MAX_WIDTH = 4
+"""The most bytes that Python takes for a character."""
+USER_SHARE = 0.25
 STEP_BYTES = 64 * 1024
 """How much is read at once, and from which size on a body takes long enough for others to have a turn before it."""
 TURN_SECONDS = 0.001
@@ -36,36 +40,51 @@ _LATE = re.compile("time(d )?out")
 _turn = Semaphore()
 
 
+class TooManyChunks(ParseException):  # type: ignore[misc]  # gunicorn has no types
+    """The body comes in more small chunks than the server takes."""
+
+
 class Bodies:
-    """How many bytes of bodies this process holds."""
+    """How many bytes of this process's memory the bodies of its chats take, and whose they are."""
 
     def __init__(self, most: int) -> None:
         """Take how many there may be."""
         self._most = most
-        self._held = 0
+        self._held: Counter[str] = Counter()
         self._lock = Lock()
 
     @contextmanager
-    def share(self) -> Iterator[Callable[[int], None]]:
-        """Return what takes so many bytes more for one request. That raises `Failure` 503 when there is no room."""
+    def share(self, user: str) -> Iterator[Callable[[int], None]]:
+        """Return what takes so many bytes more for one request. That raises `Failure` 503 when there is no room.
+
+        A user's first body may take all that is free; together, several of one user may take a part of the whole.
+        """
         taken = 0
 
         def grow(number: int) -> None:
             nonlocal taken
-            self._add(number)
+            self._take(user, number, taken)
             taken += number
 
         try:
             yield grow
         finally:
-            self._add(-taken)
+            self._give_back(user, taken)
 
-    def _add(self, number: int) -> None:
+    def _take(self, user: str, number: int, taken: int) -> None:
         with self._lock:
-            if number > 0 and self._held + number > self._most:
+            held = self._held[user]
+            is_too_much = held > taken and held + number > self._most * USER_SHARE
+            if is_too_much or self._held.total() + number > self._most:
                 message = "The service is reading as much as it can. Please try again in a moment."
                 raise Failure(503, "shed", message, {"Retry-After": "1"})
-            self._held += number
+            self._held[user] += number
+
+    def _give_back(self, user: str, number: int) -> None:
+        with self._lock:
+            self._held[user] -= number
+            if not self._held[user]:
+                del self._held[user]
 
 
 def _grow_freely(_: int) -> None:
@@ -86,6 +105,7 @@ def read_json(
     if request.mimetype == "multipart/form-data" or encoding not in ("", "identity"):
         raise Failure(415, "bad_type", "The body must be plain JSON, not a file upload and not compressed.")
     data = _read(request, limit, seconds, grow)
+    grow(len(data) * _width(data))
     _take_turn(len(data))
     body = _parse(data)
     _take_turn(len(data))
@@ -106,6 +126,9 @@ def _read(request: Request, limit: int, seconds: float, grow: Callable[[int], No
         with _deadline(seconds):
             source = request.environ["wsgi.input"]
             return _read_chunks(source, limit, grow) if length is None else _read_length(source, length, grow)
+    except TooManyChunks as error:
+        message = "The body comes in too many small chunks. Please send larger ones, or a Content-Length."
+        raise Failure(400, "bad_body", message) from error
     except NoMoreData as error:
         raise _invalid("it ends before it is whole") from error
     except ParseException as error:
@@ -115,8 +138,7 @@ def _read(request: Request, limit: int, seconds: float, grow: Callable[[int], No
 
 
 def _read_length(source: Any, length: int, grow: Callable[[int], None]) -> bytes:  # noqa: ANN401
-    grow(length)
-    data: bytes = source.read(length)
+    data = _read_steps(source, length, grow)
     if len(data) < length:
         raise _invalid("it ends before it is whole")
     return data
@@ -124,14 +146,25 @@ def _read_length(source: Any, length: int, grow: Callable[[int], None]) -> bytes
 
 def _read_chunks(source: Any, limit: int, grow: Callable[[int], None]) -> bytes:  # noqa: ANN401
     """Read to the end, which may be known only behind it."""
+    data = _read_steps(source, limit + 1, grow)
+    if len(data) > limit:
+        raise _too_large(limit)
+    return data
+
+
+def _read_steps(source: Any, most: int, grow: Callable[[int], None]) -> bytes:  # noqa: ANN401
+    """Read to the end, but not more than so much; what is announced and does not come takes no room."""
     parts, size = [], 0
-    while part := source.read(min(STEP_BYTES, limit + 1 - size)):
+    while size < most and (part := source.read(min(STEP_BYTES, most - size))):
+        grow(len(part))
         parts.append(part)
         size += len(part)
-        if size > limit:
-            raise _too_large(limit)
-        grow(len(part))
     return b"".join(parts)
+
+
+def _width(body: bytes) -> int:
+    """Return how many bytes a character may take in Python: one beyond Latin-1 widens the whole text around it."""
+    return 1 if body.isascii() and rb"\u" not in body else MAX_WIDTH
 
 
 def _refuse_chunks(request: Request) -> None:

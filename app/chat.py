@@ -33,16 +33,18 @@ def blueprint(provider: Provider, service: Service) -> Blueprint:
             watch = resources.enter_context(service.streams.seat(request.environ))
             service.limiter.hit(user)
             resources.enter_context(service.limiter.slot(user))
-            grow = resources.enter_context(service.bodies.share())
-            asked = schemas.read(body.read_json(request, settings.max_body_bytes, settings.body_timeout_seconds, grow))
-            record.model = asked.model
-            profile = _profile(service, user)
-            require_key(provider, profile)
-            record.key_source = _tell_source(provider, profile)
-            watch.start()
-            record.asking.wait = watch.wait
-            asking.begin(record.asking)
-            answer = provider.ask(asked, profile, service.upstream)
+            with service.bodies.share(user) as grow:  # until the provider has it, and nothing here any more
+                asked = schemas.read(
+                    body.read_json(request, settings.max_body_bytes, settings.body_timeout_seconds, grow)
+                )
+                record.model = asked.model
+                profile = _profile(service, user)
+                require_key(provider, profile)
+                record.key_source = _tell_source(provider, profile)
+                watch.start()
+                record.asking.wait = watch.wait
+                asking.begin(record.asking)
+                answer = provider.ask(asked, profile, service.upstream)
             resources.callback(answer.close)
             response = streaming.respond(answer, _frames(wire, asked, service), watch, record, resources)
             response.headers.update(wire.HEADERS)

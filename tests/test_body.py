@@ -2,18 +2,19 @@
 
 import errno
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
 
 import pytest
-from flask import Flask
+from flask import Flask, request
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from app import create_app
 from app.answer import Failure
-from app.body import Bodies
+from app.body import Bodies, read_json
 from app.config import Settings
 
 HELLO = {"chatSettings": {"model": "gpt-4o"}, "messages": [{"role": "user", "content": "Hello?"}]}
@@ -219,7 +220,7 @@ def test_a_body_over_the_limit_is_refused_by_its_length_or_where_it_has_none(cli
 
 def test_bodies_together_have_a_limit_and_leave_it_as_they_found_it() -> None:
     bodies = Bodies(10)
-    with bodies.share() as first, bodies.share() as second:
+    with bodies.share("ada") as first, bodies.share("bob") as second:
         first(6)
         second(3)
         with pytest.raises(Failure) as refused:
@@ -227,8 +228,47 @@ def test_bodies_together_have_a_limit_and_leave_it_as_they_found_it() -> None:
         assert (refused.value.status, refused.value.code) == (503, "shed")
         assert refused.value.headers == {"Retry-After": "1"}
         first(1)
-    with bodies.share() as last:
+    with bodies.share("bob") as last:
         last(10)
+
+
+def test_several_bodies_of_one_user_leave_room_for_others() -> None:
+    bodies = Bodies(100)
+    with bodies.share("ada") as first, bodies.share("ada") as second, bodies.share("bob") as other:
+        first(24)
+        second(1)
+        for grow in (first, second):
+            with pytest.raises(Failure):
+                grow(1)
+        other(75)
+    with bodies.share("ada") as only:
+        only(100)
+
+
+WIDE = {
+    "letters": (b'"%b"', 2),
+    "an emoji among letters": ('"😀%b"'.encode(), 5),
+    "an escaped one": (rb'"\ud83d\ude00%b"', 5),
+}
+
+
+@pytest.mark.parametrize(("text", "times"), WIDE.values(), ids=WIDE)
+def test_a_body_is_counted_as_what_it_takes_of_the_memory(app: Flask, text: bytes, times: int) -> None:
+    """The measure is what Python itself says that the text takes."""
+    data = b'{"x":%b}' % (text.replace(b"%b", b"x" * 100_000))
+    held: list[int] = []
+    with app.test_request_context(method="POST", data=data):
+        found = read_json(request, LIMIT, 1, held.append)
+    assert sum(held) == times * len(data)
+    assert len(data) + sys.getsizeof(found["x"]) < sum(held) + 100
+
+
+def test_a_body_that_is_only_announced_takes_no_room(app: Flask) -> None:
+    held: list[int] = []
+    lie = {"CONTENT_LENGTH": str(LIMIT)}
+    with app.test_request_context(method="POST", data=b"{}", environ_overrides=lie), pytest.raises(Failure):
+        read_json(request, LIMIT, 1, held.append)
+    assert sum(held) == 2
 
 
 def test_a_setting_s_body_is_small(client: FlaskClient) -> None:

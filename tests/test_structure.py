@@ -47,7 +47,7 @@ MAY_IMPORT = {
     "watch": {"answer", "hosts", "upstream", "waiting"},
     "log": set(),
     "record": {"answer", "log", "upstream"},
-    "server": {"log", "streaming"},
+    "server": {"body", "log", "streaming"},
     "streaming": {"answer", "config", "record", "watch"},
     "service": {"auth", "body", "config", "limiter", "store", "streaming", "upstream"},
     "page": set(),

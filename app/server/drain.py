@@ -15,7 +15,7 @@ def post_fork(server: Any, worker: Any) -> None:  # noqa: ANN401
     signal.signal(signal.SIGTERM, worker.handle_exit)
     while not server.SIG_QUEUE.empty():
         if server.SIG_QUEUE.get() == signal.SIGTERM:
-            worker.handle_exit()
+            worker.handle_exit(signal.SIGTERM, None)
 
 
 def post_worker_init(worker: Any) -> None:  # noqa: ANN401

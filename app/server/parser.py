@@ -2,16 +2,21 @@
 
 from typing import Any
 
-from gevent import get_hub
+from gevent import get_hub, sleep
 from gunicorn import http
 from gunicorn.http import body, message, parser, unreader
-from gunicorn.http.errors import InvalidChunkSize, UnsupportedTransferCoding
+from gunicorn.http.errors import UnsupportedTransferCoding
+
+from app.body import TooManyChunks
 
 MAX_HEAD_BYTES = 32 * 1024
 """The most that a request's headers may be together: what Flask makes of them takes a millisecond for each kilobyte."""
 SMALL_CHUNK_BYTES = 256
-MAX_SMALL_CHUNKS = 1000
-"""How many chunks smaller than that a body may have: each costs as much as thousands of bytes do in a large one."""
+MAX_SMALL_CHUNKS = 20_000
+"""How many chunks smaller than that a body may have: each costs as much as thousands of bytes do in a large one. JSON
+encoders that stream make one of each bracket and comma."""
+SMALL_CHUNKS_AT_ONCE = 200
+TURN_SECONDS = 0.001
 
 _BEFORE_TIMERS = 1
 """A priority of libev's: what has come in time is not late, though the loop was."""
@@ -29,7 +34,7 @@ class Unreader(unreader.SocketUnreader):  # type: ignore[misc]  # gunicorn has n
 
 
 class ChunkedReader(body.ChunkedReader):  # type: ignore[misc]
-    """What reads a body in chunks, up to so many small ones."""
+    """What reads a body in chunks, up to so many small ones, with turns for everybody else."""
 
     def __init__(self, req: message.Request, source: Unreader) -> None:
         """Begin to read."""
@@ -39,10 +44,16 @@ class ChunkedReader(body.ChunkedReader):  # type: ignore[misc]
     def parse_chunk_size(self, source: Unreader, data: bytes | None = None) -> tuple[int, bytes | None]:
         """Return the next chunk's size, and what came behind it."""
         size, rest = super().parse_chunk_size(source, data)
-        self._small += size < SMALL_CHUNK_BYTES
-        if self._small > MAX_SMALL_CHUNKS:
-            raise InvalidChunkSize(b"too many small chunks")
+        if size < SMALL_CHUNK_BYTES:
+            self._count_small()
         return size, rest
+
+    def _count_small(self) -> None:
+        self._small += 1
+        if self._small > MAX_SMALL_CHUNKS:
+            raise TooManyChunks
+        if self._small % SMALL_CHUNKS_AT_ONCE == 0:
+            sleep(TURN_SECONDS)
 
 
 class Request(message.Request):  # type: ignore[misc]

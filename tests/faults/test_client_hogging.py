@@ -9,7 +9,7 @@ import pytest
 
 from tests.faults import scripts
 from tests.faults.far import Far
-from tests.faults.raw import Client, chat, connect, head, new_id
+from tests.faults.raw import Client, chat, chunked, connect, head, new_id
 from tests.faults.sluice import Sluice, environment
 from tests.processes import Processes, wait_for
 
@@ -149,21 +149,62 @@ def narrow(processes: Processes, far: Far) -> Sluice:
     return Sluice(processes.fresh_service(environment(far, **room, **slow), line), far)
 
 
-def test_bodies_that_fill_the_memory_are_refused_unread(narrow: Sluice, far: Far, model: str) -> None:
-    far.script(model, scripts.ok)
-    with connect(narrow.port, head(new_id(), "Content-Length: 900000"), b"{") as first:
+def test_bodies_that_fill_the_memory_are_refused(narrow: Sluice, far: Far, model: str) -> None:
+    """One user's may be together a quarter of the 4.5 MB that the largest may take."""
+    with connect(narrow.port, head(new_id(), "Content-Length: 900000"), b"{" * 899_999) as first:
         wait_for(lambda: narrow.observed()["chats"])
-        for framing, data in (("Content-Length: 200000", b""), (CHUNKED, b"30d40\r\n" + b" " * 200_000)):
-            with connect(narrow.port, head(new_id(), framing)) as client:
+        for framing, data in (("Content-Length: 400000", b" " * 400_000), (CHUNKED, b"61a80\r\n" + b" " * 400_000)):
+            with connect(narrow.port, head(new_id(), framing, "Connection: close")) as client:
                 pour(client, data)
             assert client.answer().failure() == (503, "shed")
             assert client.answer().headers["retry-after"] == "1"
         first.leave("reset")
     wait_for(lambda: not narrow.observed()["chats"])
     with connect(narrow.port, head(new_id(), "Content-Length: 900000")) as client:
-        client.send(b" " * 900_000)
+        client.send(" 😀".encode() * 180_000)
         client.until(b"}")
     assert client.answer().failure() == (400, "bad_body")
+
+
+def test_bodies_that_are_only_announced_refuse_nobody(narrow: Sluice) -> None:
+    with ExitStack() as stack:
+        for _ in range(6):
+            stack.enter_context(connect(narrow.port, head(new_id(), "Content-Length: 900000"), b"{"))
+        wait_for(lambda: narrow.observed()["chats"] == 6)
+        with connect(narrow.port, head(new_id(), "Content-Length: 2"), b"[]") as client:
+            client.until(b"}")
+    assert client.answer().failure() == (400, "bad_body")
+
+
+def test_a_body_the_provider_has_takes_no_more_room(narrow: Sluice, far: Far, model: str) -> None:
+    """Of one user, each chat under way has sent two thirds of what all may send at once."""
+    far.script(model, *[scripts.sending(scripts.CHUNKED, scripts.chunk(scripts.delta()))] * 4)
+    content = json.dumps({"chatSettings": {"model": model}, "messages": [{"role": "user", "content": "x" * 400_000}]})
+    with ExitStack() as stack:
+        for _ in range(4):
+            request = head(new_id(), f"Content-Length: {len(content)}") + content.encode()
+            client = stack.enter_context(connect(narrow.port, request))
+            client.until(b"\r\n\r\n")
+            assert client.received.startswith(b"HTTP/1.1 200 OK")
+
+
+def test_a_body_in_the_chunks_of_an_encoder_is_read(sluice: Sluice, far: Far, model: str) -> None:
+    """As Python's `http.client` sends what `JSONEncoder.iterencode` yields."""
+    far.script(model, scripts.ok)
+    messages = [{"role": "user", "content": "Hello?"}] * 999
+    encoder = json.JSONEncoder().iterencode({"chatSettings": {"model": model}, "messages": messages})
+    with nobody_held_up(sluice), connect(sluice.port, head(new_id(), CHUNKED)) as client:
+        client.send(chunked(*map(str.encode, encoder)))
+        client.until(b"0\r\n\r\n")
+    assert client.answer().status == 200
+
+
+def test_too_many_small_chunks_are_told_for_what_they_are(sluice: Sluice) -> None:
+    with connect(sluice.port, head(new_id(), CHUNKED)) as client:
+        client.send(chunked(*[b" "] * 20_001))
+        client.end()
+    message = "The body comes in too many small chunks. Please send larger ones, or a Content-Length."
+    assert json.loads(client.answer().body)["message"] == message
 
 
 LARGE = {
