@@ -146,7 +146,7 @@ def test_a_refused_body_is_not_taken_to_its_end(small: Service) -> None:
         with suppress(ConnectionError):
             while sent < 50_000_000:
                 sent += sock.send(b" " * 65536)
-    assert sent < 20_000_000
+    assert sent < 30_000_000  # what is thrown away, and what lies in the buffers of the kernel
 
 
 def test_the_next_request_follows_a_refused_one_whose_body_was_short(small: Service) -> None:

@@ -22,7 +22,7 @@ HEADER_SECONDS = number("HEADER_TIMEOUT_SECONDS", 10)
 WRITE_SECONDS = number("WRITE_TIMEOUT_SECONDS", 30)
 MAX_UNREAD_BYTES = 256 * 1024
 """How much of a refused request's body is read for the connection to serve another request."""
-MAX_DISCARDED_BYTES = 32 * 1024 * 1024
+MAX_DISCARDED_BYTES = 12 * 1024 * 1024
 """How much is then thrown away, because a close before its end would take the answer from who sends first."""
 UNREAD_SECONDS = 2
 STEP_BYTES = 64 * 1024

@@ -8,9 +8,13 @@ from app.answer import Failure
 MAX_EVENT_BYTES = 1024 * 1024
 MAX_STREAM_BYTES = 32 * 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
-_FIELD = re.compile(rb":|(?:data|event|id|retry)(?::|$)")
-_FAILED = re.compile(rb"event: *[\w.:/-]*(?:error|fail)[\w.:/-]* *", re.IGNORECASE)
+
+# Lines of an event, each found without a look at the others: there may be half a million.
+_DATA = re.compile(rb"^data(?:: ?(.*))?$", re.MULTILINE)
+_ERROR = re.compile(rb"^error:(.*)$", re.MULTILINE)
+_FAILED = re.compile(rb"^event: {0,9}[\w.:/-]{0,99}?(?:error|fail)[\w.:/-]{0,99} {0,9}$", re.MULTILINE | re.IGNORECASE)
 """An event whose name says that it is an error, whatever its data says."""
+_STRAY = re.compile(rb"^(?!:|(?:data|event|id|retry)(?::|$)|[^\S\n]*$).+$", re.MULTILINE)
 
 
 class ErrorEvent(bytes):
@@ -132,10 +136,8 @@ def _data(events: list[bytes]) -> list[bytes]:
 
 def _events(event: bytes) -> list[bytes]:
     """Return the data of an event, and the lines in it that no field begins; what only looks like one is told apart."""
-    lines = event.split(b"\n")
-    data = b"\n".join([line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:") or line == b"data"])
-    errors = [line[6:].strip() or b"{}" for line in lines if line.startswith(b"error:")]
-    if errors or any(map(_FAILED.fullmatch, lines)):
+    data = b"\n".join(_DATA.findall(event))
+    errors = [line.strip() or b"{}" for line in _ERROR.findall(event)]
+    if errors or _FAILED.search(event):
         return [ErrorEvent(b"".join(errors) or data or b"{}")]
-    stray = b"\n".join([line for line in lines if line.strip() and not _FIELD.match(line)])
-    return [found for found in (data, StrayLines(stray)) if found]
+    return [found for found in (data, StrayLines(b"\n".join(_STRAY.findall(event)))) if found]
