@@ -120,8 +120,9 @@ def _settle(sentence: str, *, applies: bool) -> None:
 def on_stop(drain: Callable[[], object]) -> None:
     """Call `drain` beside the requests when the server is told to stop. For the main thread of a process of our own.
 
-    The server's own handler of SIGTERM is called, too; where it has none, the signal does what it would have done when
-    `drain` returns. uWSGI handles signals beside Python, and lets nobody know. Under gevent, gunicorn.conf.py drains.
+    The server's own handler of SIGTERM is called, too, or when `drain` returns; where it has none, the signal does
+    then what it would have done. uWSGI handles signals beside Python, and lets nobody know. Under gevent,
+    gunicorn.conf.py drains.
     """
     if mod_wsgi := sys.modules.get("mod_wsgi"):
         mod_wsgi.subscribe_shutdown(lambda *_, **__: _thread.start_new_thread(drain, ()))
@@ -135,28 +136,34 @@ def _handles_sigterm() -> bool:
 
 
 class _Sigterm:
-    """The handler of SIGTERM in front of the server's."""
+    """The handler of SIGTERM in front of the one that was there.
+
+    gunicorn's is called at once: it takes no more connections, and waits for chats. Any other may end the process.
+    """
 
     def __init__(self, drain: Callable[[], object]) -> None:
         self._drain = drain
         self._is_told = self._is_over = False
         self._before = signal.getsignal(signal.SIGTERM)
+        self._waits = (getattr(self._before, "__module__", None) or "").startswith("gunicorn")
         signal.signal(signal.SIGTERM, self._handle)
 
     def _handle(self, number: int, frame: Any) -> None:  # noqa: ANN401
         if not self._is_told:
             self._is_told = True
             _thread.start_new_thread(self._finish, ())
+        if not (self._waits or self._is_over):
+            return
         if callable(self._before):
             self._before(number, frame)
-        elif self._is_over and self._before == signal.SIG_DFL:
+        elif self._before == signal.SIG_DFL:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
 
     def _finish(self) -> None:
         self._drain()
         self._is_over = True
-        if self._before == signal.SIG_DFL:
+        if not self._waits:
             os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -6,12 +6,13 @@ Bounds are in units of what the same machine needs undisturbed, and no tighter t
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import pytest
 
 from tests.faults.far import Peer, Script
 from tests.faults.paces import WORDS
-from tests.faults.scripts import CHUNKED, DONE, LAST, chunk, delta, sending, stop
+from tests.faults.scripts import CHUNKED, DONE, LAST, chunk, delta, stop
 from tests.faults.sluice import Sluice
 from tests.machine import slack
 
@@ -101,13 +102,22 @@ def paced(peer: Peer) -> None:
 def test_a_flood_of_events_holds_up_no_other_answer(sluice: Sluice, model: str, mode: str) -> None:
     """Twenty answers of ten words in a second each, beside one that comes as fast as it can be told."""
     plain, odd = delta("x") * 500, event(b'{"choices":[{"text":1}]}') * 500
-    sluice.far.script(f"{model}-fast", sending(CHUNKED, *[chunk(plain + odd)] * 50))
+    is_over = Event()
+
+    def flood(peer: Peer) -> None:
+        peer.send(CHUNKED)
+        while not is_over.is_set():
+            peer.send(chunk(plain + odd))
+        peer.send(chunk(stop(), DONE), LAST)
+
+    sluice.far.script(f"{model}-fast", flood)
     sluice.far.script(f"{model}-paced", paced)
     with ThreadPoolExecutor(20) as clients:
         fast = clients.submit(sluice.chat, f"{model}-fast", mode)
         for seen in clients.map(lambda _: sluice.chat(f"{model}-paced", mode), range(19)):
             assert seen.text() == WORDS
             assert seen.took < 3 * PACED_SECONDS * slack()
+        is_over.set()
         assert len(fast.result().text()) > 1000
 
 
