@@ -92,6 +92,19 @@ def test_whoever_came_before_the_end_is_answered(boot: Boot) -> None:
     assert "Traceback" not in booting.log.read_text()
 
 
+def test_who_has_only_just_connected_may_still_ask(boot: Boot) -> None:
+    """A proxy's request may come a moment after its connection."""
+    booting = boot()
+    assert answer(booting.connect()) == b"HTTP/1.1 200 OK"
+    sock = socket.create_connection(("127.0.0.1", booting.port), 0.3)
+    booting.process.terminate()
+    with pytest.raises(TimeoutError):
+        sock.recv(1)
+    sock.settimeout(PATIENCE)
+    sock.sendall(REQUEST)
+    assert answer(sock) == b"HTTP/1.1 200 OK"
+
+
 @contextmanager
 def being_migrated(database: Path) -> Iterator[Path]:
     """Be another process that migrates the database; yield the file by which others wait for it."""

@@ -46,6 +46,8 @@ class Connection:
         self.socket = sock
         self.since = monotonic()
         self.seconds: float = HEADER_SECONDS
+        self.is_new = True
+        """Whether no request has been read from it yet."""
         self.has_ahead = False
         """Whether the next request's first bytes came behind the one before it."""
         self.go_on(has_begun=False)
@@ -101,7 +103,9 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
         connection = _own.connection
         seconds, connection.seconds = connection.seconds, self.cfg.keepalive
         connection.go_on(has_begun=connection.has_ahead or _is_readable(connection.socket))
-        return _wait(connection, seconds if self.alive else 0)
+        if not self.alive:
+            seconds = LEAST_SECONDS if connection.is_new else 0
+        return _wait(connection, seconds)
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> bool:  # noqa: ANN401
         """Answer one request, and keep the connection only if its body is read, or as good as read.
@@ -109,6 +113,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
         gunicorn would take the rest of a refused body, however long, for as long as the connection may be idle.
         """
         connection, keeps = _own.connection, True
+        connection.is_new = False
         connection.go_on(has_begun=True)
         try:
             super().handle_request(listener_name, req, sock, addr)
@@ -152,9 +157,14 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
 
 
 def give_up_idle() -> None:
-    """Close, from the event loop, the connections on which no request has begun to come."""
-    for connection in [one for one in _connections if not one.has_begun]:
-        connection.give_up()
+    """Close the connections on which no request has begun to come. Who has only just connected has a moment for it."""
+    youngest = monotonic() - LEAST_SECONDS
+    waiting = [one for one in _connections if not one.has_begun]
+    for connection in waiting:
+        if not connection.is_new or connection.since < youngest:
+            connection.give_up()
+    if any(connection in _connections for connection in waiting):
+        gevent.spawn_later(LEAST_SECONDS, give_up_idle)
 
 
 def _set_write_deadline(client: Any) -> None:  # noqa: ANN401
