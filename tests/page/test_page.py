@@ -82,7 +82,7 @@ CUTS = {
 
 
 @pytest.mark.parametrize("fault", CUTS)
-def test_a_cut_answer_is_marked_with_the_reason_and_not_sent_along(page: Page, fault: str) -> None:
+def test_a_cut_answer_is_marked_with_why_and_not_sent_along(page: Page, fault: str) -> None:
     ask(page, "Tell me.", f"gpt-4o@pace-100@{fault}")
     assert answer(page, "cut") == "".join(words(6))
     expect(page.locator(".note")).to_have_text(f"Cut off. {CUTS[fault]}")

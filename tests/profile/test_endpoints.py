@@ -79,7 +79,7 @@ def test_a_key_does_not_follow_to_another_endpoint(user: User, simulator: Simula
     assert seen(simulator, key) == []
 
 
-def test_a_key_that_was_there_first_does_not_follow_to_the_first_endpoint(user: User, simulator: Simulator) -> None:
+def test_a_key_that_was_first_does_not_follow_to_an_endpoint(user: User, simulator: Simulator) -> None:
     key = mark("key")
     user.has(**{KEY: key}, **OTHERS)
     reply = user.put(ENDPOINT, f"{simulator.url}/azure")

@@ -42,7 +42,7 @@ def test_a_key_stays_with_its_endpoint(store: Store) -> None:
     assert store.profiles.unset("ada", ENDPOINT) == {ENDPOINT}
 
 
-def test_a_key_stays_where_an_endpoint_is_removed_that_is_not_there(store: Store) -> None:
+def test_a_key_stays_where_no_endpoint_was_to_be_removed(store: Store) -> None:
     store.profiles.set("ada", KEY, "key")
     assert store.profiles.unset("ada", ENDPOINT) == NOTHING
     assert profile(store) == {KEY: "key"}

@@ -258,11 +258,11 @@ def test_text_behind_a_finish_reason_takes_it_back(more: object) -> None:
     assert failure(chunk({"content": "a"}, "stop"), more).code == "up_truncated"
 
 
-def test_garbage_between_a_reason_and_more_of_the_answer_may_be_a_part_of_it() -> None:
+def test_garbage_before_more_of_the_answer_may_be_a_part_of_it() -> None:
     assert failure(says("a"), STOP, b'{"choices":[{"del', says("b"), STOP, END).code == "up_bad_data"
 
 
-def test_content_behind_a_reason_that_cannot_be_told_is_no_garbage() -> None:
+def test_what_cannot_be_told_behind_a_reason_is_no_garbage() -> None:
     assert failure(says("a"), STOP, chunk({"content": True}), END).code == "up_bad_data"
 
 

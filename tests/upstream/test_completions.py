@@ -274,7 +274,7 @@ def test_a_reset_in_mid_answer_is_a_failure(server: Server) -> None:
     assert failure.value.code == "up_reset"
 
 
-def test_a_reset_after_a_reason_that_nothing_confirmed_is_a_failure(server: Server) -> None:
+def test_a_reset_after_a_reason_not_confirmed_is_a_failure(server: Server) -> None:
     read = Event()
 
     def script(peer: Peer) -> None:

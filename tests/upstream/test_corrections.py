@@ -135,9 +135,7 @@ def test_what_may_be_about_something_else_is_told(
 
 
 @pytest.mark.parametrize("body", [BODIES["OpenAI, param"], BODIES["Mistral"]], ids=["param", "loc"])
-def test_who_names_the_parameter_is_not_taken_for_the_chat_s_words(
-    server: Server, upstream: Upstream, body: object
-) -> None:
+def test_a_named_parameter_is_not_the_chat_s_own_word(server: Server, upstream: Upstream, body: object) -> None:
     server.play(refusing(body), answering(HI))
     assert ask(upstream, server, "What is stream_options?") == ("Hi", 2)
     assert sent(server) == [True, False]

@@ -75,7 +75,7 @@ def test_a_user_s_slow_names_hold_up_nobody_else(names: Names) -> None:
         assert names.addresses("quick", 80, monotonic() + SOON, user) == [HERE]
 
 
-def test_a_look_up_is_its_user_s_until_it_ends_though_nobody_waits(names: Names, resolver: Resolver) -> None:
+def test_a_look_up_counts_until_it_ends_though_nobody_waits(names: Names, resolver: Resolver) -> None:
     for number in range(MAX_LOOKUPS_PER_USER):
         give_up(names, f"slow{number}", "ada")
     failure = refusal(names, "quick", "ada")
