@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import trustme
 
+from tests.machine import slack
+
 from .internet import Internet
 from .server import Server
 
@@ -40,6 +42,7 @@ def provider(authority: trustme.CA) -> Iterator[Server]:
 @pytest.fixture
 def _no_leak() -> Iterator[None]:
     """See that as many descriptors are open after a test as before, without help of the garbage collector."""
+    slack()  # opens what stays open
     before = _descriptors()
     gc.disable()
     try:
