@@ -14,7 +14,7 @@ from app.upstream.account import Account
 from app.upstream.chunks import END, ChunkReader
 from app.upstream.corrections import Corrections
 from app.upstream.events import ErrorEvent, EventReader
-from app.upstream.refusal import refused
+from app.upstream.refusal import error_answer, refused
 from app.upstream.request import send
 from app.upstream.transport import Body, Refusal
 
@@ -186,6 +186,6 @@ class _Reads:
         What is JSON to its end was not cut, so the end marker stands behind it.
         """
         body = self._events.whole.strip()
-        if self._chunks.seen or not body.startswith((b"{", b"[")):
+        if self._chunks.seen or not body.startswith((b"{", b"[", b'"')):
             return []
-        return [body, END] if b'"choices"' in body else [ErrorEvent(body)]
+        return [body, END] if error_answer(body) is None else [ErrorEvent(body)]

@@ -9,6 +9,7 @@ import msgspec
 from app.answer import Failure
 from app.upstream import words
 from app.upstream.content import Said, bad_data, choice_says, hides
+from app.upstream.sentence import read_json
 from app.upstream.words import members
 
 MAX_ITEMS = 30_000
@@ -92,7 +93,7 @@ def error_in(data: bytes) -> object:
         body = decoded(data)
     except Failure:
         return "" if data.lstrip()[:1] in {b"{", b"["} else data.decode(errors="replace")
-    return words.error_in(body, {}, is_answer=False, is_text=False) or body or data.decode().strip('{}[]" ')
+    return words.error_in(body, {}, is_answer=False, is_text=False) or body or read_json(data)
 
 
 def _first(choices: object) -> object:

@@ -293,7 +293,15 @@ def test_a_reset_after_a_reason_not_confirmed_is_a_failure(server: Server) -> No
 
 
 @pytest.mark.parametrize(
-    "body", [b'{"code":1001,"msg":"boom"}', b'[{"error":{"message":"boom"}}]', b'{"detail":"boom"}']
+    "body",
+    [
+        b'{"code":1001,"msg":"boom"}',
+        b'[{"error":{"message":"boom"}}]',
+        b'{"detail":"boom"}',
+        b'"b\\u006fom"',
+        b'["boom"]',
+        b'{"message":"boom","asked":{"choices":[]}}',
+    ],
 )
 def test_an_error_in_place_of_a_stream_is_told(server: Server, body: bytes) -> None:
     sent = whole(body, b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n")
