@@ -16,16 +16,19 @@ log = logging.getLogger(__name__)
 
 
 def start_log() -> None:
-    """Write the records to the standard output, unless the application around this one has a place for its log.
+    """Write the records to the standard output, and warnings of ours to the standard error.
 
-    So are warnings to the standard error, where Python writes them without a handler, but nobody waits for it.
+    An application around this one that has a place for its log gets them there instead.
     """
     log.setLevel(logging.INFO)
-    if not log.hasHandlers():
-        log.addHandler(logging.StreamHandler(LogStream("stdout", '{"event": "log_lost", "lines": %d}')))
-        log.propagate = False
-    logging.lastResort = logging.StreamHandler(LogStream("stderr", "%d lines of the log were lost: nobody took them."))
-    logging.lastResort.setLevel(logging.WARNING)
+    ours = logging.getLogger(__name__.partition(".")[0])
+    if ours.hasHandlers() or log.hasHandlers():
+        return
+    log.addHandler(logging.StreamHandler(LogStream("stdout", '{"event": "log_lost", "lines": %d}')))
+    log.propagate = False
+    warnings = logging.StreamHandler(LogStream("stderr", "%d lines of the log were lost: nobody took them."))
+    warnings.setLevel(logging.WARNING)
+    ours.addHandler(warnings)
 
 
 class Record:

@@ -193,6 +193,24 @@ def test_a_flush_waits_for_what_is_taken_and_no_longer(monkeypatch: pytest.Monke
         assert monotonic() - started < 20 * slack()
 
 
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [("lastResort = None", "ours\n"), ("basicConfig()", "WARNING:app.chat:ours\n")],
+)
+def test_our_warnings_are_told_where_the_host_has_its_own(host: str, expected: str) -> None:
+    code = f"""
+import logging
+from app import record
+logging.{host}
+before = logging.lastResort
+record.start_log()
+logging.getLogger("app.chat").warning("ours")
+assert logging.lastResort is before
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True, timeout=60)
+    assert done.stderr.decode() == expected
+
+
 @contextmanager
 def serving(folder: Path, *redirection: str, out: int | None = None) -> Iterator[Service]:
     """Start the service with its log where the test has it."""
