@@ -8,6 +8,8 @@ from itertools import islice
 
 MAX_PLAIN_CHARACTERS = 500
 _MAX_PLAIN_LINES = 3
+_MAX_TOLD_CHARACTERS = 10_000
+"""How much of a text is searched for a page's tags; of a sentence far less is told."""
 _MAX_DEPTH = 8
 _MAX_LAYERS = 20
 _MAX_MEMBERS = 1000
@@ -150,13 +152,10 @@ def _unnamed(error: object) -> str:
 
 def _told(text: str, depth: int) -> str:
     """Read an error that was put into a string as JSON; a page of HTML says nothing that can be told."""
-    text = _MARKUP.sub("", text)
-    if _HTML.search(text):
-        return ""
-    if text.lstrip()[:1] in {"{", "["}:
-        body = read_json(text)
-        return text if body is None else _named(body, depth - 1)
-    return text.strip()
+    if text.lstrip()[:1] in {"{", "["} and (body := read_json(text)) is not None:
+        return _named(body, depth - 1)
+    text = _MARKUP.sub("", text[:_MAX_TOLD_CHARACTERS])
+    return "" if _HTML.search(text) else text.strip()
 
 
 def _complaint(where: list[object], what: str) -> str:

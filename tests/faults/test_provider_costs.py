@@ -50,6 +50,7 @@ COSTLY = {
     "reasons": event(b'{"choices":[{"finish_reason":"%b"}]}' % (b"x" * 2000)) * (LARGE // 2050),
     "thoughts": event(b'{"choices":[{"delta":{"reasoning":"a"}}]}') * (LARGE // 49),
     "errors": event(filled(LARGE, b'{"error":[', b'"x"', b"]}")),
+    "an error of tags": event(b'{"error":"%b"}' % (b"<a " * (LARGE // 3))),
 }
 
 
