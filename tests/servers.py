@@ -23,6 +23,7 @@ from urllib.parse import quote
 import psycopg
 import redis
 
+from tests.machine import slack
 from tests.processes import environment_without, free_port, wait_for
 
 PASSWORD = "canary%8@stores"
@@ -88,7 +89,7 @@ class Server:
             leash = ["setpriv", "--pdeathsig", self.ending.name.removeprefix("SIG")]
             self.process = launch([*leash, *self.command], self.folder)
         self.resume()
-        wait_for(self.is_up, START_SECONDS)
+        wait_for(self.is_up)
 
     def is_up(self) -> bool:
         assert self.process, "stopped"
@@ -103,7 +104,7 @@ class Server:
         if self.process:
             self.process.send_signal(self.ending)
             self.resume()
-            self.process.wait(START_SECONDS)
+            self.process.wait(START_SECONDS * slack())
         self.process = None
 
     def pause(self) -> None:
@@ -151,7 +152,7 @@ def postgres() -> Iterator[Server]:
         shown = ["--pgdata=data", "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions", "--wal-segsize=1"]
         login = ["--username=sluice", "--pwfile=password", "--auth=scram-sha-256"]
         initdb = launch([program("initdb"), *shown, *login], folder)
-        assert initdb.wait(START_SECONDS) == 0, (folder / "log").read_text()
+        assert initdb.wait(START_SECONDS * slack()) == 0, (folder / "log").read_text()
         port = free_port()
         settings = {
             "listen_addresses": "127.0.0.1",

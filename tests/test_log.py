@@ -22,7 +22,6 @@ from app.log import LogStream
 from tests.machine import slack
 from tests.processes import (
     ROOT,
-    START_SECONDS,
     Service,
     environment_without,
     free_port,
@@ -221,7 +220,7 @@ def serving(folder: Path, *redirection: str, out: int | None = None) -> Iterator
     nowhere.write_text("")
     service = Service(f"http://127.0.0.1:{port}", port, process, nowhere, nowhere)
     try:
-        wait_for(lambda: healthy(service), START_SECONDS)
+        wait_for(lambda: healthy(service))
         yield service
     finally:
         stop(process)

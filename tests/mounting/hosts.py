@@ -13,7 +13,6 @@ from tests.client import Reply
 from tests.mounting.browser import Browser
 from tests.processes import (
     ROOT,
-    START_SECONDS,
     Service,
     command,
     environment_without,
@@ -129,7 +128,7 @@ def running(example: Example, folder: Path, environment: Mapping[str, str]) -> I
         )
     service = Service(f"http://127.0.0.1:{port}/sluice", port, process, log, folder / "instance" / "sluice.db")
     try:
-        wait_for(lambda: healthy(service), START_SECONDS)
+        wait_for(lambda: healthy(service))
         yield Host(example, folder, service)
     finally:
         stop(process)
