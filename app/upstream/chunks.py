@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from enum import Enum, auto
 from itertools import groupby
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -12,11 +12,13 @@ from app.upstream import tolerant
 from app.upstream.content import Kind, bad_data, delta_says
 from app.upstream.events import ErrorEvent, StrayLines
 from app.upstream.messages import Messages
+from app.upstream.plain import decode
 from app.upstream.refusal import cleaned, reported
 from app.upstream.usage import counts
-from app.upstream.words import FAILED, FILTERED, PLAIN, PLAIN_INNER
+from app.upstream.words import FAILED, FILTERED
 
 END = b"[DONE]"
+MAX_UNPLAIN_CHUNKS = 200_000
 CHUNKS_PER_TURN = 20
 """How many chunks that are not plain, and cost ten times as much, are read before others get a turn."""
 
@@ -35,6 +37,7 @@ class State(Enum):
     untellable, or an error | a failure          | a failure          | a failure          | a failure
     `[DONE]`                | an end, `unknown`  | a cut              | an end             | an end
     the body's proper end   | a cut              | a cut              | an end             | an end
+    half an event before it | a cut              | a cut              | a cut              | a cut
     a cut, or a deadline    | a failure          | a failure          | a failure          | a failure
 
     So a finish reason alone is no end: something must confirm it, and text behind it takes it back. A blank, a usage,
@@ -49,33 +52,6 @@ class State(Enum):
 
 
 _OPEN = State.OPEN
-
-
-_Delta = msgspec.defstruct(
-    "_Delta",
-    [
-        *((name, str | None, None) for name in ("content", "reasoning", "reasoning_content")),
-        ("refusal", Literal[""] | None, None),
-        *PLAIN_INNER,
-    ],
-)
-_Choice = msgspec.defstruct(
-    "_Choice",
-    [
-        ("delta", _Delta),
-        ("text", str | None, None),
-        *((name, Literal[""] | None, None) for name in ("finish_reason", "native_finish_reason")),
-        *PLAIN_INNER,
-    ],
-)
-_Choices = msgspec.defstruct("_Choices", [("choice", _Choice)], array_like=True)
-_decode: Callable[[bytes], Any] = msgspec.json.Decoder(
-    msgspec.defstruct("_Chunk", [("choices", _Choices), ("usage", msgspec.Raw, msgspec.Raw(b"")), *PLAIN])
-).decode
-"""Takes a plain chunk: a delta that says something, and nothing else that counts but a usage.
-
-Refuses what is none, above all one with an error or an end, which is then read as one of any shape.
-"""
 
 
 class ChunkReader:
@@ -121,6 +97,30 @@ class ChunkReader:
             self._failure = failure
         return [*pieces] if len(pieces) < 2 else _joined(pieces)  # noqa: PLR2004
 
+    def read_last(self, events: list[bytes]) -> None:
+        """Take the event that the body's proper end left without its blank line, so that it was never sent whole.
+
+        Nothing of it is told, and it ends no answer; but what could be text shows that the answer was cut. Raises
+        `Failure` on an error.
+        """
+        for event in events:
+            if type(event) is not bytes:
+                self._take_unplain(event, [])
+                continue
+            self.seen = True
+            if not END.startswith(event.strip()) and self._is_of_answer(event):
+                self._state = State.OPEN
+
+    def _is_of_answer(self, event: bytes) -> bool:
+        """Tell whether a text would be missing without an event, or may be because it is cut."""
+        try:
+            chunk = tolerant.read(tolerant.decoded(event))
+        except Failure:
+            return True
+        if chunk.error is not None:
+            raise self._reported(chunk.error)
+        return bool(chunk.said or chunk.message or chunk.hides)
+
     def raise_failure(self) -> None:
         """Raise the `Failure` that came behind the last pieces, if one did."""
         if self._failure is not None:
@@ -160,7 +160,7 @@ class ChunkReader:
 
     def _take(self, event: bytes, pieces: list[Text | Reasoning]) -> None:
         try:
-            chunk = _decode(event)
+            chunk = decode(event)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             self._take_unplain(event, pieces)
             return
@@ -183,6 +183,8 @@ class ChunkReader:
         self._unplain += 1
         if self._unplain % CHUNKS_PER_TURN == 0:
             self._take_turn()
+        if self._unplain > MAX_UNPLAIN_CHUNKS:
+            raise Failure(500, "up_too_large", f"{self._label} sent too much that costs too much to read.")
         if type(event) is ErrorEvent:
             raise self._reported(tolerant.error_in(event))
         if type(event) is StrayLines:

@@ -142,6 +142,8 @@ class _Reads:
         events = self._events.feed(data) if data else self._whole()
         self._asked.events += len(events)
         pieces = self._chunks.read(events)
+        if not data and not events:
+            self._chunks.read_last(self._events.last())
         if self._chunks.over or not data:
             return self._end(pieces)
         self._expect_pieces(pieces)
@@ -156,7 +158,6 @@ class _Reads:
     def _end(self, pieces: list[Piece]) -> list[Piece]:
         """Return the last pieces with the answer's end, or alone if it has none; that is raised after them."""
         self._asked.usage = self._chunks.usage
-        self._chunks.seen = self._chunks.seen or self._events.rest.startswith(b"data:")  # one that was cut
         try:
             self._chunks.raise_failure()
             end = self._chunks.finish()

@@ -12,7 +12,7 @@ MAX_PARTS = 10_000
 Kind = type[Text] | type[Reasoning]
 Said = list[tuple[Kind, str]]
 
-_TEXTS = ("text", "refusal", "content", "value")
+_TEXTS = ("text", "refusal", "content", "value", "output_text", "transcript", "parts")
 _THOUGHTS = ("thinking", "reasoning", "reasoning_content", "summary", *_TEXTS)
 """Where a part has its text, or its thought."""
 _THINKING = {"thinking", "reasoning", "reasoning.text", "reasoning.summary", "reasoning_text", "thought"}
@@ -55,7 +55,8 @@ def delta_says(delta: object) -> Said:
     """Return what a delta or a message says: what was thought, under whichever name, then what is told."""
     if not isinstance(delta, dict):
         return says(delta)
-    content, refusal = says(delta.get("content")), says(delta.get("refusal"))
+    content, refused = says(delta.get("content")), delta.get("refusal")
+    refusal = says(refused) if not isinstance(refused, bool) else []  # which is a mere switch
     if not content and not refusal:
         content = _says_elsewhere(delta)
     thought = next(filter(None, (says({"type": "thinking", "thinking": delta.get(name)}) for name in _REASONING)), [])

@@ -11,9 +11,12 @@ _BOM = b"\xef\xbb\xbf"
 
 # Lines of an event, each found without a look at the others: there may be half a million.
 _DATA = re.compile(rb"^data(?:: ?(.*))?$", re.MULTILINE)
-_ERROR = re.compile(rb"^error:(.*)$", re.MULTILINE)
-_FAILED = re.compile(rb"^event: {0,9}[\w.:/-]{0,99}?(?:error|fail)[\w.:/-]{0,99} {0,9}$", re.MULTILINE | re.IGNORECASE)
+_ERROR = re.compile(rb"^error:(.*)$", re.MULTILINE | re.IGNORECASE)
+_FAILED = re.compile(
+    rb"^event: {0,9}[\w.:/-]{0,99}?(?:error|fail|exception|abort)[\w.:/-]{0,99} {0,9}$", re.MULTILINE | re.IGNORECASE
+)
 """An event whose name says that it is an error, whatever its data says."""
+_COMMENT = re.compile(rb"^:.*\n?", re.MULTILINE)
 _STRAY = re.compile(rb"^(?!:|(?:data|event|id|retry)(?::|$)|[^\S\n]*$).+$", re.MULTILINE)
 
 
@@ -63,6 +66,10 @@ class EventReader:
         found = _data(events)
         return found if self._is_stream else self._begun_stream(events, found)
 
+    def last(self) -> list[bytes]:
+        """Return the data of the event that the body's end left without its blank line, and perhaps cut."""
+        return _data([bytes(self.rest)])
+
     @property
     def whole(self) -> bytes:
         """What came in place of a stream, from where it looks like JSON; at most about as much as one event."""
@@ -94,6 +101,7 @@ class EventReader:
     def _keep(self, events: list[bytes]) -> None:
         """Keep what is no event: a whole answer in place of a stream may have blank lines, too."""
         if not self._kept:
+            events = [_COMMENT.sub(b"", event) for event in events]
             events = [*dropwhile(lambda event: not event.lstrip().startswith((b"{", b"[")), events)]
         if len(self._kept) < MAX_EVENT_BYTES:
             self._kept += b"".join(events)

@@ -71,11 +71,15 @@ def error_answer(content: bytes) -> object:
 
 
 def blames(content: bytes, headers: Mapping[str, str], parameter: str, *, in_words: bool) -> bool:
-    """Tell whether an error answer is about a parameter: by its `param` or `loc`, or `in_words` in its sentence."""
+    """Tell whether an error answer is about a parameter: by name, or `in_words` in a sentence."""
     error = read(content, headers)
-    named = re.compile(rf"(?<!\w){parameter}(?!\w)")
-    places = [str(layer.get(name) or "") for layer in layers(error) for name in ("param", "loc")]
-    return any(map(named.search, [*places, sentence(error) if in_words else ""]))
+    named = re.compile(rf"(?<![a-z0-9]){parameter.replace('_', '[ _-]?')}(?![a-z0-9])", re.IGNORECASE)
+    found = layers(error)
+    names = [name for layer in found for name in layer]
+    places = [str(layer.get(name) or "") for layer in found for name in ("param", "loc", "field", "path")]
+    values = [layer.get(name) for layer in found for name in ("details", "detail", "error")]
+    told = [sentence(error), *(value for value in values if isinstance(value, str))] if in_words else []
+    return any(map(named.search, [*names, *places, *told]))
 
 
 def _failure(key: str, wrong_key: str, status: int, error: object, otherwise: str) -> Failure:

@@ -5,11 +5,14 @@ import re
 from collections import deque
 from collections.abc import Iterator, Mapping
 from itertools import islice
+from typing import Any
 
 MAX_PLAIN_CHARACTERS = 500
 _MAX_PLAIN_LINES = 3
-_MAX_TOLD_CHARACTERS = 10_000
+_MAX_TOLD_CHARACTERS = 2000
 """How much of a text is searched for a page's tags; of a sentence far less is told."""
+_MAX_LISTED = 20
+"""How many errors of a list are looked at."""
 _MAX_DEPTH = 8
 _MAX_LAYERS = 20
 _MAX_MEMBERS = 1000
@@ -22,7 +25,7 @@ _AROUND = ("error", "errors", "err", "message", "msg", "detail", "fault", "excep
 _SENTENCE = (
     *("message", "msg", "detail", "details", "errormessage", "errormsg", "errmessage", "errmsg", "errordetail"),
     *("errordescription", "statusmsg", "statusmessage", "description", "faultstring", "reason", "title", "text"),
-    *("error", "err", "exception", "fault"),
+    *("error", "err", "exception", "fault", "hint"),
 )
 """Where the sentence itself is, the one that says more first; `error` may be a mere word beside it."""
 _FURTHER = ("details", "reason", "response", "data", "result", "header", "baseresp", "innererror", "cause", "status")
@@ -59,7 +62,7 @@ _HTML = re.compile(
 )
 _MARKUP = re.compile(r"</?(?:a|b|i|u|em|strong|code|br|tt|small|sup)(?:\s[^<>]*)?/?>", re.IGNORECASE)
 """Tags in a sentence; those of a page are in `_HTML`."""
-_DATA = re.compile(rb"^data:(.*)$", re.MULTILINE)
+_DATA = re.compile(rb"^(?:data|error):(.*)$", re.MULTILINE)
 
 
 def read(content: bytes, headers: Mapping[str, str]) -> object:
@@ -104,12 +107,22 @@ def _named(error: object, depth: int) -> str:
     if isinstance(error, str):
         return _told(error, depth)
     if isinstance(error, list):
-        return "; ".join(found for item in error if (found := _named(item, depth - 1)))
+        return "; ".join(found for item in error[:_MAX_LISTED] if (found := _named(item, depth - 1)))
     if not isinstance(error, dict):
         return ""
     if isinstance(error.get("msg"), str) and isinstance(error.get("loc"), list):
         return _complaint(error["loc"], _told(error["msg"], depth))
-    return next((found for value in _candidates(plainly_named(error)) if (found := _named(value, depth - 1))), "")
+    return _best(_named(value, depth - 1) for value in _candidates(plainly_named(error)))
+
+
+def _best(found: Iterator[str]) -> str:
+    """Return the first that looks like a sentence, or else the first that is a word."""
+    word = ""
+    for text in found:
+        if _LIKE_A_SENTENCE.search(text):
+            return text
+        word = word or text
+    return word
 
 
 def _candidates(members: Mapping[str, object]) -> Iterator[object]:
@@ -122,13 +135,15 @@ def _candidates(members: Mapping[str, object]) -> Iterator[object]:
     yield metadata.get("raw") if isinstance(metadata, dict) else None
     yield members.get("raw")
     yield from (members[name] for name in _AROUND if isinstance(members.get(name), dict | list))
+    errors = members.get("errors")
+    yield [*errors.values()] if isinstance(errors, dict) else None  # for each field that is wrong
     yield from (members[name] for name in _SENTENCE if isinstance(members.get(name), str))
     yield from (members[name] for name in _FURTHER if isinstance(members.get(name), dict | list))
 
 
-def plainly_named(layer: Mapping[str, object]) -> dict[str, object]:
+def plainly_named(layer: Mapping[str, Any]) -> dict[str, Any]:
     """Return an object's members by their names in small letters and one word, as `errormessage`."""
-    members: dict[str, object] = {}
+    members: dict[str, Any] = {}
     for name, value in islice(layer.items(), _MAX_MEMBERS):
         members.setdefault(_SEPARATORS.sub("", name).lower(), value)
     return members

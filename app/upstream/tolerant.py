@@ -9,7 +9,7 @@ import msgspec
 from app.answer import Failure
 from app.upstream import words
 from app.upstream.content import Said, bad_data, choice_says, hides
-from app.upstream.sentence import read_json
+from app.upstream.sentence import plainly_named, read_json
 from app.upstream.words import members
 
 MAX_ITEMS = 30_000
@@ -79,7 +79,7 @@ def read(body: Mapping[str, Any]) -> Chunk:
     usage = groq.get("usage") if body.get("usage") is None else body["usage"]
     said = choice_says(first)
     error = words.error_in(body, choice, is_answer=bool(first or usage), is_text=bool(said))
-    is_known = isinstance(choices, list) or bool(first) or usage is not None
+    is_known = bool(choices and isinstance(choices, list | dict)) or usage is not None
     if not is_known and error is None and any(map(body.get, _TEXTS)):
         raise bad_data()
     ending = words.ending(_word(choice.get("finish_reason")), _word(choice.get("native_finish_reason")))
@@ -104,8 +104,9 @@ def _first(choices: object) -> object:
 
 
 def _word(value: object) -> str:
-    """Return a finish reason, which may be the type of an object."""
-    value = value.get("type") if isinstance(value, dict) else value
+    """Return a finish reason, which may be the type of an object, or in a list."""
+    value = value[0] if isinstance(value, list) and value else value
+    value = value.get("type") or value.get("reason") if isinstance(value, dict) else value
     return value if isinstance(value, str) else ""
 
 
@@ -116,9 +117,10 @@ def _items(data: bytes) -> int:
 
 def _large(event: bytes) -> dict[str, Any]:
     """Read of a large chunk only what is used, and of the choices only the first."""
-    raw = _raw_members(event)
-    found, left = {}, MAX_ITEMS
-    for name in ("choices", "usage", *words.NAMES):
+    raw = plainly_named(_raw_members(event))
+    found: dict[str, Any] = {}
+    left = MAX_ITEMS
+    for name in ("choices", "usage", *words.NAMES & raw.keys()):
         if name in raw:
             data = bytes(raw[name]) if name != "choices" else _first_of(bytes(raw[name]))
             size = _items(data)
@@ -131,7 +133,7 @@ def _excerpt(name: str, data: bytes) -> object:
     """Return what can be read of a value that is too large: of an error the sentence; too large is not absent."""
     if name == "choices":
         raise bad_data()
-    raw = _raw_members(data) if data.startswith(b"{") else {}
+    raw = plainly_named(_raw_members(data)) if data.startswith(b"{") else {}
     small = {inner: bytes(raw[inner]) for inner in (*words.SENTENCES, "code", "type") if inner in raw}
     return {inner: _json(value) for inner, value in small.items() if _items(value) < MAX_ITEMS // 100} or True
 

@@ -42,7 +42,8 @@ _COMPRESSED = {
 }
 """The content codings that would have to be unpacked; what else is called one (`identity`, `utf-8`, ...) is none."""
 
-MAX_ERROR_BYTES = 64 * 1024
+MAX_ERROR_BYTES = 256 * 1024
+"""Room for an error that has the whole question in it, as validators' have."""
 ERROR_SECONDS = 2.0
 MAX_IDLE_CONNECTIONS = 100
 MAX_CONNECTION_SECONDS = 50.0

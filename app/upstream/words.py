@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
+from app.upstream.sentence import plainly_named
+
 FAILED = "error"
 """The reason of an answer that did not end but failed."""
 FILTERED = "content_filter"
@@ -22,7 +24,8 @@ _MEANINGS = (
         FAILED,
         re.compile(
             r"error|fail|abort|cancel|time_?d?_?out|insufficient|exception|overload|unavailable|interrupt|rate_limit"
-            r"|killed|preempt|crash|disconnect"
+            r"|killed|preempt|crash|disconnect|connection|deadline|memory|throttl|too_many|busy|internal|evict|shutdown|gateway"
+            r"|\A5\d\d\Z"
         ),
     ),
 )
@@ -31,35 +34,72 @@ _NO_REASON = {"null", "none", "nil", "undefined", "not_finished", "unspecified",
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _GAP = re.compile(r"[^a-z0-9]+")
 
-_ERROR_CODES = ("error_code", "errorCode", "err_code", "errcode", "errno")
-_ERROR_SENTENCES = ("error_message", "error_msg", "errorMessage", "errorMsg", "err_msg", "errmsg")
-ERRORS = ("error", "errors", "err", *_ERROR_CODES, *_ERROR_SENTENCES, "error_type", "errorType", "error_detail")
+# Names of members as `plainly_named` has them.
+
+_ERROR_CODES = ("errorcode", "errcode", "errno")
+_ERROR_SENTENCES = ("errormessage", "errormsg", "errmessage", "errmsg")
+_ERRORS = (
+    "error",
+    "errors",
+    "err",
+    "exception",
+    *_ERROR_CODES,
+    *_ERROR_SENTENCES,
+    "errortype",
+    "errordetail",
+    "errorinfo",
+)
 """Members that only an error has, unless they are empty."""
-_INNER_ERRORS = ("error", "errors", "error_code", "error_message", "error_msg")
-"""Those of them that are looked for in a choice and in its delta."""
-_CODES = ("code", "status_code")
+_INNER_ERRORS = ("error", "errors", "errorcode", "errormessage", "errormsg")
+"""Those of them that are looked for in a choice, its delta and its message."""
+_CODES = ("code", "statuscode")
 _KINDS = ("object", "type", "status")
 """Members that say `error` where an object of another kind would say its own name."""
-SENTENCES = ("message", "msg", "status_msg", "detail")
-WRAPPERS = ("x_groq", "base_resp")
-"""Members of a chunk in which the same members may be."""
-NAMES = (*ERRORS, *_CODES, *_KINDS, *SENTENCES, *WRAPPERS)
-"""All that is looked at to find an error in a chunk."""
+SENTENCES = ("message", "msg", "statusmsg", "detail")
+_WRAPPER = re.compile("x_|base_resp$")
+"""Members of a chunk in which the same members may be, as in Groq's `x_groq` and MiniMax's `base_resp`."""
+NAMES = frozenset({*_ERRORS, *_CODES, *_KINDS, *SENTENCES, "success", "baseresp", "xgroq"})
+"""All that is looked at to find an error in a large chunk."""
 
 _NOTHING = Literal[0, "", "0"] | None
 _SUCCESS = Literal[0, 200, "", "0", "200"] | None
 _KIND = Literal["", "chat.completion.chunk", "chat.completion", "chat.completion.done", "text_completion"] | None
-PLAIN_INNER = tuple((name, _NOTHING, None) for name in _INNER_ERRORS)
+_SPELLINGS = (
+    *(
+        "error",
+        "errors",
+        "err",
+        "error_code",
+        "errorCode",
+        "err_code",
+        "errcode",
+        "errno",
+        "error_message",
+        "error_msg",
+    ),
+    *("errorMessage", "errorMsg", "err_msg", "errmsg", "error_type", "errorType", "error_detail", "Error", "exception"),
+    *("detail", "x_groq", "base_resp"),
+)
+PLAIN_INNER = tuple((name, _NOTHING, None) for name in ("error", "errors", "error_code", "error_message", "error_msg"))
 PLAIN = (
-    *((name, _NOTHING, None) for name in (*ERRORS, "detail", *WRAPPERS)),
-    *((name, _SUCCESS, None) for name in (*_CODES, "status")),
+    *((name, _NOTHING, None) for name in _SPELLINGS),
+    *((name, _SUCCESS, None) for name in ("code", "status_code", "status")),
     *((name, _KIND, None) for name in ("object", "type")),
 )
-"""The same members with their harmless values, as fields of a plain chunk; any other value makes it no plain one."""
+"""As they are mostly spelt, with their harmless values, as fields of a plain chunk; any other value makes it none."""
 
 _HARMLESS = {"", "0", "200", "false", "none", "null", "no_error", "no error"}
 _WELL = re.compile(r"(?!.*\b(?:not|no|un\w+|without)\b)(?:\w+ ){0,2}(?:ok|success\w*|succeeded|成功|完成)", re.ASCII)
 """A word or a sentence that says "no error" where an error's would stand."""
+_WELL_SAID = re.compile(
+    r"\b(?:success\w*|succeeded|completed|processed|done|no errors?)\b|(?:成功|完成|正常)", re.ASCII
+)
+_ILL_SAID = re.compile(
+    r"\b(?:not|un\w+|without|fail\w*|cannot|but|before|time\w*|partial\w*|denied|(?<!no )errors?)\b"
+    r"|[不未没]|失败|错误|异常",
+    re.ASCII,
+)
+"""What a sentence has beside a code of its provider's own if that means success, and what if not."""
 _FAILURE_KINDS = {"error", "failed", "failure"}
 _MAX_DEPTH = 5
 
@@ -87,8 +127,10 @@ def error_in(body: Mapping[str, Any], choice: Mapping[str, Any], *, is_answer: b
 
     `is_answer` means that the chunk has a choice or a usage, `is_text` that the choice says something.
     """
-    inner = [{name: place.get(name) for name in _INNER_ERRORS} for place in (choice, members(choice.get("delta")))]
-    wrapped = [members(body.get(name)) for name in WRAPPERS]
+    wrapped = [plainly_named(members(value)) for name, value in body.items() if _WRAPPER.match(name)]
+    inside = map(plainly_named, (choice, members(choice.get("delta")), members(choice.get("message"))))
+    inner = [{name: place.get(name) for name in _INNER_ERRORS} for place in inside]
+    body = plainly_named(body)
     places: list[Mapping[str, Any]] = [body, *wrapped, *inner]
     for place in places:
         if _is_error(place, is_answer=is_answer):
@@ -100,7 +142,7 @@ def error_in(body: Mapping[str, Any], choice: Mapping[str, Any], *, is_answer: b
     if not is_answer and not is_harmless(body.get("detail")):
         return _complaint(body)
     for place in (*wrapped, body):
-        if _has_failure_code(place, is_answer=is_answer, is_text=is_text and place is body):
+        if _has_failure_code(place, is_text=is_text and place is body):
             return _complaint(place)
     return None
 
@@ -123,22 +165,28 @@ def members(value: object) -> dict[str, Any]:
 
 def _is_error(place: Mapping[str, Any], *, is_answer: bool) -> bool:
     """Tell whether there is a member of an error; beside an answer, a code for success takes back a mere sentence."""
-    found = [name for name in ERRORS if place.get(name) is not None and not is_harmless(place[name])]
+    found = [name for name in _ERRORS if place.get(name) is not None and not is_harmless(place[name])]
     is_well = any(place.get(name) is not None and is_harmless(place[name]) for name in (*_ERROR_CODES, *_CODES))
     return bool(found) and not (is_answer and is_well and set(found) <= {*_ERROR_SENTENCES})
 
 
-def _has_failure_code(place: Mapping[str, Any], *, is_answer: bool, is_text: bool) -> bool:
+def _has_failure_code(place: Mapping[str, Any], *, is_text: bool) -> bool:
     """Tell whether there is a code that means failure, with a sentence.
 
-    A word is one only where no answer is; beside text, other numbers than a status of HTTP's mean nothing known.
+    Beside text, only a status of HTTP's is one: what others mean is not known.
     """
-    if not _sentence(place, SENTENCES):
+    sentence = _sentence(place, SENTENCES)
+    if not sentence:
         return False
     codes = [str(code) for name in _CODES if isinstance(code := place.get(name), str | int) and not is_harmless(code)]
-    if _is_failed_status(str(place.get("status"))) or any(map(_is_failed_status, codes)):
+    if place.get("success") is False or any(map(_is_failed_status, [*codes, str(place.get("status"))])):
         return True
-    return not is_text and any(not is_answer or code.lstrip("-").isdecimal() for code in codes)
+    return bool(codes) and not is_text and not _is_well_said(sentence)
+
+
+def _is_well_said(sentence: object) -> bool:
+    said = str(sentence)[:200].lower()
+    return bool(_WELL_SAID.search(said)) and not _ILL_SAID.search(said)
 
 
 def _is_failed_status(code: str) -> bool:
@@ -151,7 +199,7 @@ def _complaint(place: Mapping[str, Any]) -> Any:  # noqa: ANN401 - JSON is anyth
         if isinstance(error, dict | list) and not is_harmless(error):
             return error
     code = next(filter(None, map(place.get, (*_ERROR_CODES, *_CODES, "status"))), None)
-    return {"message": _sentence(place, (*_ERROR_SENTENCES, *SENTENCES, *ERRORS)), "code": code}
+    return {"message": _sentence(place, (*_ERROR_SENTENCES, *SENTENCES, *_ERRORS)), "code": code}
 
 
 def _sentence(place: Mapping[str, Any], names: tuple[str, ...]) -> object:

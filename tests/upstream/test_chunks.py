@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from app.answer import Failure, Finish, Piece, Reasoning, Text
+from app.upstream import chunks
 from app.upstream.chunks import ChunkReader
 from app.upstream.events import ErrorEvent, StrayLines
 
@@ -276,20 +277,11 @@ def test_blank_data_is_nothing(blank: bytes) -> None:
     assert pieces(says("a"), blank, says("b"), blank, END) == [Text("a"), Text("b"), Finish("unknown", None)]
 
 
-FAILED = [
-    *("error", "ERROR", "abort", "aborted", "network_error", "insufficient_system_resource", "server_error", "failed"),
-    *(
-        "failure",
-        "FAILED",
-        "exception",
-        "overloaded",
-        "unavailable",
-        "interrupted",
-        "rate_limit",
-        "killed",
-        "Timed out",
-    ),
-]
+FAILED = """
+error ERROR abort aborted network_error insufficient_system_resource server_error failed failure FAILED exception
+overloaded unavailable interrupted rate_limit killed Timed_out out_of_memory deadline_exceeded connection_reset
+throttled too_many_requests busy internal evicted shutdown bad_gateway 502
+""".split()
 
 
 @pytest.mark.parametrize("reason", FAILED)
@@ -298,6 +290,7 @@ def test_a_reason_that_means_failure_is_no_end(reason: str) -> None:
     choices: list[dict[str, object]] = [
         {"finish_reason": reason},
         {"finish_reason": typed},
+        {"finish_reason": [reason]},
         {"finish_reason": "stop", "native_finish_reason": reason},
         {"finish_reason": None, "native_finish_reason": reason},
     ]
@@ -353,7 +346,10 @@ def test_a_reason_that_is_none_is_no_end(reason: str) -> None:
 
 # Events that nobody knows, before a marker.
 
-UNKNOWN: list[Any] = [{"oh": "no"}, "it broke", 500, None, [], {"choices": None}, {"choices": "none"}, {"usage": None}]
+UNKNOWN: list[Any] = [
+    {"oh": "no"}, "it broke", 500, None, [], {"choices": None}, {"choices": "none"}, {"usage": None},
+    {"choices": []}, {"choices": [], "oh": "no"},
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("event", UNKNOWN, ids=json.dumps)
@@ -918,12 +914,47 @@ BESIDE: list[dict[str, Any]] = [
     {"status_code": 500, "message": "boom"},
     {"base_resp": {"status_code": 1027, "status_msg": "boom"}},
     {"x_groq": {"error_msg": "boom"}},
+    {"x_other": {"error": "boom"}},
+    {"Error": {"message": "boom"}},
+    {"ERROR": "boom"},
+    {"error-message": "boom"},
+    {"errorDetail": "boom"},
+    {"error_info": {"message": "boom"}},
+    {"exception": "boom"},
+    {"success": False, "message": "boom"},
+    {"statusCode": 500, "message": "boom"},
+    {"code": "InternalError", "message": "boom"},
 ]
 
 
 @pytest.mark.parametrize("error", BESIDE, ids=json.dumps)
 def test_an_error_beside_an_end_is_seen(error: dict[str, Any]) -> None:
     assert failure(says("a"), {**STOP, **error}, END).message == "boom"
+    assert failure(says("a"), {"choices": [], **error}, STOP, END).message == "boom"
+
+
+def test_an_error_in_a_message_beside_an_end_is_seen() -> None:
+    choice = {"delta": {}, "message": {"error": "boom"}, "finish_reason": "stop"}
+    assert failure(says("a"), {"choices": [choice]}, END).message == "boom"
+
+
+@pytest.mark.parametrize(
+    "said", ["操作成功", "请求成功", "正常", "Request was processed successfully", "Completed", "done", "no errors"]
+)
+def test_a_code_of_its_own_for_success_is_no_error(said: str) -> None:
+    assert pieces(says("a"), {**STOP, "code": 10000, "message": said}, END)[-1] == Finish("stop", None)
+    assert failure(says("a"), {**STOP, "code": 10000, "message": f"not {said}"}, END).code == "provider_error"
+
+
+def test_a_refusal_that_is_a_switch_says_nothing() -> None:
+    assert pieces(chunk({"content": "a", "refusal": False}), STOP, END) == [Text("a"), Finish("stop", None)]
+
+
+def test_what_costs_more_than_chunks_do_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunks, "MAX_UNPLAIN_CHUNKS", 3)
+    number = chunk({"content": 1})
+    assert pieces(number, number, END)[:2] == [Text("1"), Text("1")]
+    assert failure(number, number, number, STOP, END).code == "up_too_large"
 
 
 @pytest.mark.parametrize("name", ["error", "errors", "error_message", "error_msg"])

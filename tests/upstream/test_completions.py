@@ -172,6 +172,8 @@ CUTS = {
     "an end by closing": EVENTS + b"\r\n" + says("Hi"),
     "half an event": chunked(says("Hi"), STOP[:-1]) + LAST,
     "half a marker": chunked(says("Hi"), DONE[:-1]) + LAST,
+    "half an event after the reason": chunked(says("Hi"), STOP, says("there")[:30]) + LAST,
+    "one without its blank line": chunked(says("Hi"), STOP, says("there")[:-1]) + LAST,
     "a length too long": EVENTS + b"Content-Length: 9999\r\n\r\n" + says("Hi"),
     "a length too short": EVENTS + b"Content-Length: %d\r\n\r\n" % len(says("Hi")) + says("Hi") + STOP + DONE,
     "a cut after the reason": chunked(says("Hi"), STOP),
@@ -180,6 +182,24 @@ CUTS = {
     "an error line before the marker": chunked(says("Hi"), b'{"oh":"no"}\n\ndata: {"oh":"no"}\n\n', DONE) + LAST,
     "a marker that is none": chunked(says("Hi"), b": [DONE]\n\n", b"event: [DONE]\n\n") + LAST,
 }
+
+
+HALVES = [b'data: {"error":{"message":"boom"}}\n', b'error: {"message":"boom"}\n', b'{"error":{"message":"boom"}}']
+
+
+@pytest.mark.parametrize("half", HALVES)
+@pytest.mark.parametrize("before", [(says("Hi"),), (says("Hi"), STOP), ()], ids=len)
+def test_an_error_without_its_blank_line_is_told(server: Server, before: tuple[bytes, ...], half: bytes) -> None:
+    _, failure = failure_of(server, answering(chunked(*before, half) + LAST))
+    assert (failure.code, failure.message) == ("provider_error", "boom")
+
+
+@pytest.mark.parametrize(
+    "rest", [b": bye\n", b"data: [DON", b'data: {"choices":[],"usage":{"total_tokens":1}}\n', b"\n"]
+)
+def test_what_cannot_be_text_takes_no_end_back(server: Server, rest: bytes) -> None:
+    pieces = answer_to(server, answering(chunked(says("Hi"), STOP, rest) + LAST))
+    assert (text_of(pieces), pieces[-1]) == ("Hi", Finish("stop", None))
 
 
 @pytest.mark.parametrize("sent", CUTS.values(), ids=CUTS)

@@ -39,6 +39,10 @@ BODIES: dict[str, object] = {
     "a string": {"error": 'json: unknown field "stream_options"'},
     "nothing but a string": "unknown field stream_options",
     "plain text": b'json: unknown field "stream_options"\n',
+    "in plain words": {"error": {"message": "Stream options are not supported."}},
+    "a member's name": {"errors": {"stream_options": ["Unknown field."]}},
+    "a field": {"error": {"message": "Unknown field", "details": [{"field": "streamOptions"}]}},
+    "a detail beside": {"message": "Bad request.", "details": "stream_options not allowed"},
 }
 
 
