@@ -10,7 +10,7 @@ from flask import Flask
 from app import chat, commands, config, cors, doctor, errors, health, keys, profile, record
 from app.answer import Failure
 from app.auth import Identify, Login
-from app.body import MAX_WIDTH, Bodies
+from app.body import Bodies
 from app.config import Settings
 from app.limiter import Limiter
 from app.page import page
@@ -61,7 +61,7 @@ def _service(settings: Settings, identify: Identify | None) -> Service:
     own = [(provider.key, setting) for provider in PROVIDERS.values() for setting in provider.own_settings]
     store = Store(settings, {setting.name: key.name for key, setting in own if setting.is_endpoint})
     login = Login(settings, store, identify)
-    bodies = Bodies(max(settings.max_bodies_bytes, (1 + MAX_WIDTH) * settings.max_body_bytes))
+    bodies = Bodies(settings.max_bodies_bytes)
     upstream = Upstream(settings, Names(start_thread, find))
     return Service(settings, store, login, Limiter(settings), upstream, Streams(settings), bodies)
 

@@ -28,6 +28,8 @@ MAX_NUMBER_CHARACTERS = 100
 """The longest number: the time to read one grows with the square of its length."""
 MAX_WIDTH = 4
 """The most bytes that Python takes for a character."""
+VALUE_BYTES = 128
+"""About what it takes for a value of an object or a list, beside its text."""
 USER_SHARE = 0.25
 STEP_BYTES = 64 * 1024
 """How much is read at once, and from which size on a body takes long enough for others to have a turn before it."""
@@ -54,12 +56,15 @@ class Bodies:
         self._lock = Lock()
 
     @contextmanager
-    def share(self, user: str) -> Iterator[Callable[[int], None]]:
+    def share(self, user: str, announced: int = 0) -> Iterator[Callable[[int], None]]:
         """Return what takes so many bytes more for one request. That raises `Failure` 503 when there is no room.
 
-        A user's first body may take all that is free; together, several of one user may take a part of the whole.
+        So does this, before anything is read, if there is none for what is `announced`; it takes none, because what is
+        announced may never come. A user's first body may take all that is free; together, several of one user may take
+        a part of the whole. One that is alone may take more, for there would never be room for it.
         """
         taken = 0
+        self._refuse(announced, 0)
 
         def grow(number: int) -> None:
             nonlocal taken
@@ -73,12 +78,16 @@ class Bodies:
 
     def _take(self, user: str, number: int, taken: int) -> None:
         with self._lock:
-            held = self._held[user]
-            is_too_much = held > taken and held + number > self._most * USER_SHARE
-            if is_too_much or self._held.total() + number > self._most:
-                message = "The service is reading as much as it can. Please try again in a moment."
-                raise Failure(503, "shed", message, {"Retry-After": "1"})
+            self._refuse(number, taken, self._held[user])
             self._held[user] += number
+
+    def _refuse(self, number: int, taken: int, held: int = 0) -> None:
+        """Raise `Failure` if there is no room for so many more: the user has `held`, and this request `taken`."""
+        total = self._held.total()
+        is_too_much_for_one = held > taken and held + number > self._most * USER_SHARE
+        if is_too_much_for_one or (total > taken and total + number > self._most):
+            message = "The service is reading as much as it can. Please try again in a moment."
+            raise Failure(503, "shed", message, {"Retry-After": "1"})
 
     def _give_back(self, user: str, number: int) -> None:
         with self._lock:
@@ -105,7 +114,7 @@ def read_json(
     if request.mimetype == "multipart/form-data" or encoding not in ("", "identity"):
         raise Failure(415, "bad_type", "The body must be plain JSON, not a file upload and not compressed.")
     data = _read(request, limit, seconds, grow)
-    grow(len(data) * _width(data))
+    grow(len(data) * _width(data) + VALUE_BYTES * min(_marks(data), MAX_VALUES))
     _take_turn(len(data))
     body = _parse(data)
     _take_turn(len(data))

@@ -33,7 +33,8 @@ def blueprint(provider: Provider, service: Service) -> Blueprint:
             watch = resources.enter_context(service.streams.seat(request.environ))
             service.limiter.hit(user)
             resources.enter_context(service.limiter.slot(user))
-            with service.bodies.share(user) as grow:  # until the provider has it, and nothing here any more
+            announced = min(request.content_length or 0, settings.max_body_bytes)
+            with service.bodies.share(user, announced) as grow:  # until the provider has it, and nothing here any more
                 asked = schemas.read(
                     body.read_json(request, settings.max_body_bytes, settings.body_timeout_seconds, grow)
                 )

@@ -46,7 +46,7 @@ class Settings:
     max_body_bytes: int = 10 * 1024 * 1024
     """The largest request body."""
     max_bodies_bytes: int = 64 * 1024 * 1024
-    """The most that the bodies of all chats under way in one worker may be together."""
+    """The most that the bodies of all chats that a worker reads may take of the memory; one alone may take more."""
     max_streams: int = 400
     """The most chats at once in one worker."""
     auth_jwt_secret: str = field(default="", repr=False)

@@ -48,7 +48,7 @@ def _tell(failure: Failure) -> Response:
 
 def _tell_nobody(_: Gone) -> Response:
     """Answer a reader who has left, for the server's record only: 499, as nginx has it."""
-    return Response(status=499)
+    return _tell(Failure(499, "client_gone", "The connection was closed."))
 
 
 def _tell_http(error: HTTPException) -> Response:

@@ -23,8 +23,11 @@ _LISTS_OF_PARTS = ("content", "parts", "experimental_attachments")
 _IMAGE_ADDRESS = re.compile(r"data:image/[\w.+-]*|https?://", re.IGNORECASE | re.ASCII)
 _ANSWER_TEXTS = {"text": "text", "output_text": "text", "refusal": "refusal"}
 """Where the parts of an answer have their text, by their types."""
-_ANSWER_UNSAID = {"reasoning", "thinking", "redacted_thinking", "tool_use", "tool-call"}
-"""Parts of an answer that are not told to the model again: thoughts, and calls of tools."""
+_ANSWER_UNSAID = {
+    *("reasoning", "thinking", "redacted_thinking", "image_url", "source"),
+    *("tool_use", "tool-call", "tool_result", "tool-result"),
+}
+"""Parts of an answer that are not told to the model again: thoughts, tools, and what providers take of users only."""
 
 
 def read(body: dict[str, Any]) -> Chat:
@@ -149,7 +152,8 @@ def _message(message: object) -> dict[str, Any]:
     role = message.get("role")
     if role not in _ROLES:
         raise ValidationError({"role": f"Must be one of: {', '.join(_ROLES)}."})
-    pictures = _at("experimental_attachments", _attachments, message.get("experimental_attachments"))
+    attached = message.get("experimental_attachments") if role != "assistant" else None
+    pictures = _at("experimental_attachments", _attachments, attached)
     content = _said(message, may_be_nothing=bool(pictures) or role == "assistant")
     if isinstance(content, str) and not pictures:
         return {"role": role, "content": content}
@@ -157,14 +161,15 @@ def _message(message: object) -> dict[str, Any]:
 
 
 def _said(message: dict[str, Any], *, may_be_nothing: bool) -> str | list[dict[str, Any]]:
-    """Read what a message says: its content, or its parts where the content is nothing."""
-    content, parts = message.get("content"), message.get("parts")
+    """Read what a message says: its content, or its parts where the content is nothing, or an answer's refusal."""
+    content, parts, is_answer = message.get("content"), message.get("parts"), message["role"] == "assistant"
     said: str | list[dict[str, Any]] = ""
     if _is_nothing(content) and parts is not None:
-        said = _at("parts", _ui_content, parts)
+        said = _at("parts", partial(_ui_content, _ui_text if is_answer else _ui_part), parts)
     elif not (_is_nothing(content) and may_be_nothing):
-        read = _answer_part if message["role"] == "assistant" else _part
-        said = _at("content", partial(_content, read), content)
+        said = _at("content", partial(_content, _answer_part if is_answer else _part), content)
+    if is_answer and not said and message.get("refusal") is not None:
+        said = _at("refusal", _text, message["refusal"])
     return said
 
 
@@ -249,11 +254,11 @@ def _text(text: object) -> str:
     return text
 
 
-def _ui_content(parts: object) -> str | list[dict[str, Any]]:
+def _ui_content(read: Callable[[object], dict[str, Any] | None], parts: object) -> str | list[dict[str, Any]]:
     """Turn the parts of an AI SDK message into content; its steps, sources and data are not for the model."""
     if not isinstance(parts, list):
         raise ValidationError("Must be a list.")
-    found = [_at(index, _ui_part, part) for index, part in enumerate(parts)]
+    found = [_at(index, read, part) for index, part in enumerate(parts)]
     content = [part for part in found if part]
     if all(part["type"] == "text" for part in content):
         return "".join(part["text"] for part in content)
@@ -261,14 +266,15 @@ def _ui_content(parts: object) -> str | list[dict[str, Any]]:
 
 
 def _ui_part(part: object) -> dict[str, Any] | None:
+    if isinstance(part, dict) and part.get("type") == "file":
+        return _picture(part, "mediaType", part.get("mediaType"))
+    return _ui_text(part)
+
+
+def _ui_text(part: object) -> dict[str, Any] | None:
     if not isinstance(part, dict):
         raise ValidationError("Not an object.")
-    kind = part.get("type")
-    if kind == "text":
-        return _part(part)
-    if kind != "file":
-        return None
-    return _picture(part, "mediaType", part.get("mediaType"))
+    return _part(part) if part.get("type") == "text" else None
 
 
 def _attachments(attachments: object) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from werkzeug.test import TestResponse
 
 from app import create_app
 from app.answer import Failure
-from app.body import Bodies, read_json
+from app.body import VALUE_BYTES, Bodies, read_json
 from app.config import Settings
 from tests.machine import slack
 
@@ -229,8 +229,11 @@ def test_bodies_together_have_a_limit_and_give_back_their_share() -> None:
         assert (refused.value.status, refused.value.code) == (503, "shed")
         assert refused.value.headers == {"Retry-After": "1"}
         first(1)
+        with pytest.raises(Failure), bodies.share("eve", 1):
+            pass
     with bodies.share("bob") as last:
         last(10)
+        last(10)  # there is nobody else
 
 
 def test_several_bodies_of_one_user_leave_room_for_others() -> None:
@@ -260,8 +263,16 @@ def test_a_body_is_counted_as_what_it_takes_of_the_memory(app: Flask, text: byte
     held: list[int] = []
     with app.test_request_context(method="POST", data=data):
         found = read_json(request, LIMIT, 1, held.append)
-    assert sum(held) == times * len(data)
+    assert sum(held) == times * len(data) + VALUE_BYTES
     assert len(data) + sys.getsizeof(found["x"]) < sum(held) + 100
+
+
+def test_many_small_values_count_for_more_than_their_text(app: Flask) -> None:
+    data = json.dumps({"x": [{"a": 1}] * 10_000}).encode()
+    held: list[int] = []
+    with app.test_request_context(method="POST", data=data):
+        found = read_json(request, LIMIT, 1, held.append)
+    assert sum(map(sys.getsizeof, found["x"])) + len(data) < sum(held)
 
 
 def test_a_body_that_is_only_announced_takes_no_room(app: Flask) -> None:

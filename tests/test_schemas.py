@@ -315,6 +315,23 @@ GOOD: dict[str, tuple[object, list[dict[str, Any]]]] = {
         [{"role": "assistant", "content": [*UNSAID, {"type": "refusal", "refusal": "No."}, OUTPUT_TEXT]}],
         [{"role": "assistant", "content": [{"type": "text", "text": "No."}, {"type": "text", "text": "A"}]}],
     ),
+    "an answer with pictures and files, which providers take of users only": (
+        [
+            {"role": "assistant", "content": [PARTS[0], IMAGE_PART, {"type": "tool-result"}]},
+            {"role": "assistant", "parts": [PARTS[0], PICTURE_FILE, {"type": "file", "mediaType": "application/pdf"}]},
+            {"role": "assistant", "content": "a", **ATTACHED},
+            {"role": "assistant", "parts": [{"type": "file", "mediaType": "application/pdf"}]},
+        ],
+        [
+            {"role": "assistant", "content": [PARTS[0]]},
+            {"role": "assistant", "content": PARTS[0]["text"]},
+            {"role": "assistant", "content": "a"},
+        ],
+    ),
+    "a refusal": (
+        [{"role": "assistant", "content": None, "refusal": "No."}],
+        [{"role": "assistant", "content": "No."}],
+    ),
     "a picture beside parts": (
         [{"role": "user", "content": [IMAGE_PART], "parts": [{"type": "text", "text": "b"}]}],
         [{"role": "user", "content": [IMAGE_PART]}],
