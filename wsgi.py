@@ -1,10 +1,11 @@
 """The WSGI application: `gunicorn wsgi:app`, `flask --app wsgi`."""
 
+import logging
 import sys
 
 import click
 
-from app import create_app, hosts, log, streaming
+from app import create_app, hosts, log, record, streaming
 from app.config import SettingError
 
 try:
@@ -22,3 +23,6 @@ def _stop() -> None:
 
 if click.get_current_context(silent=True) is None:
     hosts.on_stop(_stop)
+    waitress = logging.getLogger("waitress")  # which would wait for whoever reads its log
+    waitress.addHandler(logging.StreamHandler(log.LogStream("stderr", record.LOST)))
+    waitress.propagate = False

@@ -46,9 +46,9 @@ def _tell(failure: Failure) -> Response:
     return response
 
 
-def _tell_nobody(_: Gone) -> Response:
+def _tell_nobody(gone: Gone) -> Response:
     """Answer a reader who has left, for the server's record only: 499, as nginx has it."""
-    return _tell(Failure(499, "client_gone", "The connection was closed."))
+    return _tell(Failure(499, gone.outcome, "The connection was closed."))
 
 
 def _tell_http(error: HTTPException) -> Response:

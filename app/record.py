@@ -12,6 +12,8 @@ from app.answer import Failure, Gone
 from app.log import LogStream
 from app.upstream.asking import Asking
 
+LOST = "%d lines of the log were lost: nobody took them."
+
 log = logging.getLogger(__name__)
 
 
@@ -26,9 +28,8 @@ def start_log() -> None:
         return
     log.addHandler(logging.StreamHandler(LogStream("stdout", '{"event": "log_lost", "lines": %d}')))
     log.propagate = False
-    warnings = logging.StreamHandler(LogStream("stderr", "%d lines of the log were lost: nobody took them."))
-    warnings.setLevel(logging.WARNING)
-    ours.addHandler(warnings)
+    ours.addHandler(logging.StreamHandler(LogStream("stderr", LOST)))
+    ours.propagate = False
 
 
 class Record:

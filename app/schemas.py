@@ -24,8 +24,7 @@ _IMAGE_ADDRESS = re.compile(r"data:image/[\w.+-]*|https?://", re.IGNORECASE | re
 _ANSWER_TEXTS = {"text": "text", "output_text": "text", "refusal": "refusal"}
 """Where the parts of an answer have their text, by their types."""
 _ANSWER_UNSAID = {
-    *("reasoning", "thinking", "redacted_thinking", "image_url", "source"),
-    *("tool_use", "tool-call", "tool_result", "tool-result"),
+    *"reasoning thinking redacted_thinking image_url source tool_use tool-call tool_result tool-result".split()
 }
 """Parts of an answer that are not told to the model again: thoughts, tools, and what providers take of users only."""
 
@@ -136,9 +135,7 @@ def _is_empty_answer(message: dict[str, Any]) -> bool:
 
     It was stopped before its first word, or was all thoughts, calls of tools and pictures.
     """
-    content = message["content"]
-    texts = [content] if isinstance(content, str) else [part.get("text", "") for part in content]
-    return message["role"] == "assistant" and not "".join(texts).strip()
+    return message["role"] == "assistant" and _is_nothing(message["content"])
 
 
 def _count_parts(message: object) -> int:
@@ -152,8 +149,8 @@ def _message(message: object) -> dict[str, Any]:
     role = message.get("role")
     if role not in _ROLES:
         raise ValidationError({"role": f"Must be one of: {', '.join(_ROLES)}."})
-    attached = message.get("experimental_attachments") if role != "assistant" else None
-    pictures = _at("experimental_attachments", _attachments, attached)
+    name = "experimental_attachments"
+    pictures = _at(name, _attachments, message.get(name)) if role != "assistant" else []
     content = _said(message, may_be_nothing=bool(pictures) or role == "assistant")
     if isinstance(content, str) and not pictures:
         return {"role": role, "content": content}
@@ -272,9 +269,7 @@ def _ui_part(part: object) -> dict[str, Any] | None:
 
 
 def _ui_text(part: object) -> dict[str, Any] | None:
-    if not isinstance(part, dict):
-        raise ValidationError("Not an object.")
-    return _part(part) if part.get("type") == "text" else None
+    return _part(part) if not isinstance(part, dict) or part.get("type") == "text" else None
 
 
 def _attachments(attachments: object) -> list[dict[str, Any]]:

@@ -192,6 +192,23 @@ def test_a_flush_waits_for_what_is_taken_and_no_longer(monkeypatch: pytest.Monke
         assert monotonic() - started < 20 * slack()
 
 
+def test_waitress_waits_for_nobody_who_reads_its_log(tmp_path: Path) -> None:
+    code = """
+import logging
+import wsgi
+logging.basicConfig()
+for _ in range(2000):
+    logging.getLogger("waitress").warning("x" * 100)
+print("done")
+"""
+    own = environment_without({"DATABASE_URL": f"sqlite:///{tmp_path}/sluice.db"})
+    with small_pipe() as (_, full):
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, cwd=ROOT, env=own, stdout=subprocess.PIPE, stderr=full, check=True, timeout=120)
+        os.close(full)
+    assert done.stdout == b"done\n"
+
+
 @pytest.mark.parametrize(
     ("host", "expected"),
     [("lastResort = None", "ours\n"), ("basicConfig()", "WARNING:app.chat:ours\n")],

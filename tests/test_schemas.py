@@ -324,7 +324,7 @@ GOOD: dict[str, tuple[object, list[dict[str, Any]]]] = {
         ],
         [
             {"role": "assistant", "content": [PARTS[0]]},
-            {"role": "assistant", "content": PARTS[0]["text"]},
+            {"role": "assistant", "content": "Hi"},
             {"role": "assistant", "content": "a"},
         ],
     ),

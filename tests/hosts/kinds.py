@@ -58,6 +58,8 @@ class Kind:
     """The status of a question in chunks."""
     late: int | None = 408
     """The status of a question whose body stalls; None where only the server's own clock ends that."""
+    survives_schemes: bool = True
+    """Whether an `X-Forwarded-Proto` that is no UTF-8 leaves the process alone."""
     logs_cuts: bool = False
     """Whether the server logs the exception that is a cut."""
     ending: signal.Signals = signal.SIGTERM
@@ -113,12 +115,13 @@ EMBEDDED = f"WSGIPythonHome {page.FOLDER}/.venv\nWSGIPythonPath {page.FOLDER}\n"
 )
 
 KINDS = {
-    "gthread": Kind(
-        line("gunicorn --config /dev/null --no-control-socket --worker-class gthread --threads 100 wsgi:app"), late=None
-    ),
+    "gthread": Kind(line(page.block("", "--config /dev/null").strip()), late=None),
     "gthread with the conf": Kind(line("gunicorn --worker-class gthread --threads 100 wsgi:app")),
-    "waitress": Kind(line("waitress-serve --threads 100 --listen 127.0.0.1:8000 wsgi:app"), late=None),
-    "uwsgi": Kind(uwsgi, drains=False, chunked=411),
+    "waitress": Kind(
+        line("waitress-serve --threads 100 --max-request-body-size 11000000 --listen 127.0.0.1:8000 wsgi:app"),
+        late=None,
+    ),
+    "uwsgi": Kind(uwsgi, drains=False, chunked=411, survives_schemes=False),
     "nginx and uwsgi": Kind(nginx, shows_cuts_1_0=False, drains=False, chunked=411, late=None),
     "mod_wsgi": Kind(
         apache(MOD_WSGI),

@@ -209,6 +209,26 @@ def test_headers_of_20_kilobytes_are_taken(host: Host) -> None:
         assert client.answer().status == 200
 
 
+def test_no_header_moves_the_service_or_ends_it(host: Host) -> None:
+    odd = [b"SCRIPT_NAME: /x", b"SCRIPT-NAME: /x", *[b"X-Forwarded-Proto: \xff"] * host.kind.survives_schemes]
+    is_over = Event()
+
+    def script(peer: Peer) -> None:
+        peer.send(CHUNKED, chunk(delta("Hello")))
+        assert is_over.wait(raw.SECONDS)
+        peer.send(chunk(finish(), DONE), LAST)
+
+    with raw.connect(host.service.port, question(host.script(script))) as reader:
+        reader.until(b"Hello")
+        for header in odd:
+            request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n%b\r\n\r\n" % header
+            with raw.connect(host.service.port, request) as client:
+                client.end()
+                assert (client.answer().status, client.answer().body) == (200, b'{"status":"ok"}\n')
+        is_over.set()
+        assert looks_whole(reader)
+
+
 def test_a_body_that_stalls_is_refused(host: Host) -> None:
     body = raw.body(host.script(ok))
     request = raw.head(raw.new_id(), f"Content-Length: {len(body)}", "Connection: close") + body[:10]
