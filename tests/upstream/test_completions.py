@@ -361,6 +361,16 @@ def test_a_refusal_is_raised_with_its_status_and_asked_once(server: Server, stat
     assert len(server.requests()) == 1
 
 
+def test_a_refusal_that_has_the_question_in_it_is_told(server: Server) -> None:
+    """As validators have it, for each of the fields that are wrong."""
+    detail = [{"loc": ["body", "model"], "msg": "Field required", "input": {"messages": "x" * 200_000}}]
+    sent = whole(json.dumps({"detail": detail}).encode(), b"HTTP/1.1 422 Oops\r\nContent-Type: application/json\r\n")
+    server.play(answering(sent))
+    with pytest.raises(Failure) as failure, asked(server):
+        pass
+    assert (failure.value.status, failure.value.message) == (422, "body.model: Field required")
+
+
 def test_a_refusal_that_stalls_is_told_in_about_two_seconds(server: Server) -> None:
     server.play(holding(b"HTTP/1.1 503 No\r\nContent-Length: 9\r\n\r\nhalf"))
     started = monotonic()
