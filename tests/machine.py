@@ -1,12 +1,14 @@
 """How much slower this machine is at the moment than a quiet one: what a bound of time is multiplied by.
 
-A process of its own does the same small piece of work again and again, and writes down when, and how long that took.
-Where the processor is slow, or busy with other things, that takes longer, as everything else does. Run as a program,
-this file is that process; it ends with its standard input.
+A process of its own does the same small piece of work again and again, and writes down when, how long that took, and
+how many others wanted a processor. Where it is slow, that takes longer, as everything else does; where it is busy, so
+small a piece is soon done, but a larger one gets its share only. Run as a program, this file is that process; it ends
+with its standard input.
 """
 
 import atexit
 import mmap
+import os
 import select
 import struct
 import subprocess
@@ -21,15 +23,17 @@ PAUSE_SECONDS = 0.12
 WINDOW_SECONDS = 10
 """For how long something that has held up the machine is remembered: what it has delayed is judged by then."""
 
-_SAMPLE = struct.Struct("dd")
+_SAMPLE = struct.Struct("ddd")
 _KEPT = 1024
 
 
 def slack() -> float:
     """Return how many times slower than a quiet machine this one was in the last seconds, at worst; at least 1."""
     since = time.monotonic() - WINDOW_SECONDS
-    recent = [took for at, took in _SAMPLE.iter_unpack(_samples()) if at > since]
-    return max([1.0, *(float(took) / QUIET_SECONDS for took in recent)])
+    recent = [sample for sample in _SAMPLE.iter_unpack(_samples()) if sample[0] > since] or [(0.0, 0.0, 0.0)]
+    slower: float = max(took for _, took, _ in recent) / QUIET_SECONDS
+    busier: float = sum(running for _, _, running in recent) / len(recent) / (os.cpu_count() or 1)
+    return max(slower, 1.0) * max(busier, 1.0)
 
 
 @cache
@@ -46,13 +50,19 @@ def _samples() -> mmap.mmap:
         return mmap.mmap(number, 0)
 
 
+def runnable() -> int:
+    """Return how many other threads run now, or wait for a processor (proc_loadavg(5), its fourth field)."""
+    with open("/proc/loadavg") as file:  # noqa: PTH123 - pathlib costs more than all the rest
+        return int(file.read().split()[3].partition("/")[0]) - 1
+
+
 def main(samples: mmap.mmap) -> None:
     count = 0
     while True:
         started = time.monotonic()
         sum(range(WORK))
         ended = time.monotonic()
-        _SAMPLE.pack_into(samples, count % _KEPT * _SAMPLE.size, ended, ended - started)
+        _SAMPLE.pack_into(samples, count % _KEPT * _SAMPLE.size, ended, ended - started, runnable())
         if not count:
             sys.stdout.write("begun\n")
             sys.stdout.flush()
