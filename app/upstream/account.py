@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import openai
 
@@ -75,6 +76,7 @@ class Account:
         }
 
 
+@lru_cache(1000)
 def _host(url: str) -> str:
     parsed = parse(url)
     return parsed.raw_host.decode() if parsed is not None else ""
