@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 
 from app.answer import Failure, Finish, Piece, Reasoning, Text
-from app.upstream import tolerant
+from app.upstream import tolerant, words
 from app.upstream.content import Kind, bad_data, delta_says
 from app.upstream.events import ErrorEvent, StrayLines
 from app.upstream.messages import Messages
-from app.upstream.plain import decode
+from app.upstream.plain import decode, decode_silent
 from app.upstream.refusal import cleaned, reported
 from app.upstream.usage import counts
 from app.upstream.words import FAILED, FILTERED
@@ -207,6 +207,18 @@ class ChunkReader:
         self._doubt()
 
     def _take_chunk(self, data: bytes, pieces: list[Text | Reasoning]) -> None:
+        try:
+            chunk = decode_silent(data)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            self._take_any(data, pieces)
+            return
+        if not chunk.choices and len(chunk.usage) <= _NULL:
+            self._doubt()
+        self._count(chunk.usage)
+        for choice in chunk.choices:
+            self._end(words.ending(choice.finish_reason or "", choice.native_finish_reason or ""))
+
+    def _take_any(self, data: bytes, pieces: list[Text | Reasoning]) -> None:
         try:
             body = tolerant.decoded(data)
         except Failure as failure:
