@@ -101,19 +101,13 @@ class _Writer:
 
     def _run(self) -> None:
         while True:
-            stream, text = self._queue.get()
+            self._write(*self._queue.get())
             while not self._queue.empty():
-                following, more = self._queue.get()
-                if following is stream and _fits_one_write(text, more):
-                    text += more
-                else:
-                    self._write(stream, text)
-                    stream, text = following, more
-            self._write(stream, text)
+                self._write(*self._queue.get())
             _sleep(PAUSE_SECONDS)
 
     def _write(self, stream: LogStream, text: str) -> None:
-        """Write whole lines at once, because a pipe keeps other writers out of them then."""
+        """Write one line at once, because a pipe keeps other writers out of it then."""
         stream.put_through(text)
         with self._lock:
             self._waiting -= len(text)
@@ -137,11 +131,6 @@ def flush(seconds: float) -> None:
 def _writer(name: str) -> _Writer:
     own = os.getpid(), name
     return _writers.get(own) or _writers.setdefault(own, _Writer())
-
-
-def _fits_one_write(text: str, more: str) -> bool:
-    """Tell whether a pipe takes both in one piece; each write makes the thread that answers wait for this one."""
-    return len(text) + len(more) <= select.PIPE_BUF and text.isascii() and more.isascii()
 
 
 def _descriptor(stream: Any) -> int | None:  # noqa: ANN401 - whatever somebody has put there
