@@ -5,7 +5,7 @@ import sys
 
 import click
 
-from app import create_app, hosts, log, record, streaming
+from app import create_app, hosts, log, streaming
 from app.config import SettingError
 
 try:
@@ -24,5 +24,5 @@ def _stop() -> None:
 if click.get_current_context(silent=True) is None:
     hosts.on_stop(_stop)
     waitress = logging.getLogger("waitress")  # which would wait for whoever reads its log
-    waitress.addHandler(logging.StreamHandler(log.LogStream("stderr", record.LOST)))
+    waitress.addHandler(logging.StreamHandler(log.LogStream("stderr")))
     waitress.propagate = False

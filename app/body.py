@@ -114,9 +114,10 @@ def read_json(
     if request.mimetype == "multipart/form-data" or encoding not in ("", "identity"):
         raise Failure(415, "bad_type", "The body must be plain JSON, not a file upload and not compressed.")
     data = _read(request, limit, seconds, grow)
-    grow(len(data) * _width(data) + VALUE_BYTES * min(_marks(data), MAX_VALUES))
+    marks = _marks(data)
+    grow(len(data) * _width(data) + VALUE_BYTES * min(marks, MAX_VALUES))
     _take_turn(len(data))
-    body = _parse(data)
+    body = _parse(data, marks)
     _take_turn(len(data))
     if not isinstance(body, dict):
         raise _invalid("it is not an object")
@@ -211,8 +212,8 @@ def _take_turn(size: int) -> None:
             gevent.sleep(TURN_SECONDS)
 
 
-def _parse(body: bytes) -> Any:  # noqa: ANN401 - JSON is anything
-    if _marks(body) > MAX_VALUES and _holds_too_many(body):
+def _parse(body: bytes, marks: int) -> Any:  # noqa: ANN401 - JSON is anything
+    if marks > MAX_VALUES and _holds_too_many(body):
         raise _invalid("it holds too many values")
     try:
         with _collector_paused():

@@ -30,7 +30,7 @@ class LogStream:
     What nobody takes, because the stream is closed or its reader has gone, is dropped in silence.
     """
 
-    def __init__(self, name: str, lost: str) -> None:
+    def __init__(self, name: str, lost: str = "%d lines of the log were lost: nobody took them.") -> None:
         """Take the stream's name in `sys`, and the line that tells how many lines were lost, `%d` of them."""
         self._name = name
         self.lost = lost

@@ -12,8 +12,6 @@ from app.answer import Failure, Gone
 from app.log import LogStream
 from app.upstream.asking import Asking
 
-LOST = "%d lines of the log were lost: nobody took them."
-
 log = logging.getLogger(__name__)
 
 
@@ -28,7 +26,7 @@ def start_log() -> None:
         return
     log.addHandler(logging.StreamHandler(LogStream("stdout", '{"event": "log_lost", "lines": %d}')))
     log.propagate = False
-    ours.addHandler(logging.StreamHandler(LogStream("stderr", LOST)))
+    ours.addHandler(logging.StreamHandler(LogStream("stderr")))
     ours.propagate = False
 
 

@@ -9,7 +9,7 @@ import socket
 import ssl
 from base64 import b64encode
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from time import monotonic
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -119,11 +119,10 @@ def _connected(address: Address, deadline: float) -> socket.socket:
 
 @contextmanager
 def _closed_on_failure(sock: socket.socket) -> Iterator[None]:
-    try:
+    with ExitStack() as on_failure:
+        on_failure.callback(sock.close)
         yield
-    except BaseException:
-        sock.close()
-        raise
+        on_failure.pop_all()
 
 
 def _addresses(host: str, port: int, deadline: float, names: Names, *, public_only: bool) -> list[Address]:

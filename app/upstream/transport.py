@@ -8,6 +8,7 @@ may leave.
 import ssl
 from collections import deque
 from collections.abc import Iterator
+from contextlib import ExitStack
 from threading import Lock
 from time import monotonic
 
@@ -175,12 +176,11 @@ class Transport(httpx2.BaseTransport):
                 dial(origin, self._tls, self._proxy, seconds, public_only=self._public_only, names=self._names)
             )
         body = Body(self, origin, connection)
-        try:
+        with ExitStack() as on_failure:
+            on_failure.callback(body.close)
             connection.send(_bytes(request), deadline - monotonic())
             response = body.head(deadline - monotonic())
-        except BaseException:
-            body.close()
-            raise
+            on_failure.pop_all()
         if response is not None:
             return response
         return httpx2.Response(200, stream=body, extensions={"body": body})

@@ -24,7 +24,7 @@ _MEANINGS = (
         FAILED,
         re.compile(
             r"error|fail|abort|cancel|time_?d?_?out|insufficient|exception|overload|unavailable|interrupt|rate_limit"
-            r"|killed|preempt|crash|disconnect|connection|deadline|memory|throttl|too_many|busy|internal|evict|shutdown|gateway"
+            r"|killed|preempt|crash|connect|deadline|memory|throttl|too_many|busy|internal|evict|shutdown|gateway"
             r"|\A5\d\d\Z"
         ),
     ),
@@ -39,15 +39,8 @@ _GAP = re.compile(r"[^a-z0-9]+")
 _ERROR_CODES = ("errorcode", "errcode", "errno")
 _ERROR_SENTENCES = ("errormessage", "errormsg", "errmessage", "errmsg")
 _ERRORS = (
-    "error",
-    "errors",
-    "err",
-    "exception",
-    *_ERROR_CODES,
-    *_ERROR_SENTENCES,
-    "errortype",
-    "errordetail",
-    "errorinfo",
+    *("error", "errors", "err", "exception", "errortype", "errordetail", "errorinfo"),
+    *(*_ERROR_CODES, *_ERROR_SENTENCES),
 )
 """Members that only an error has, unless they are empty."""
 _INNER_ERRORS = ("error", "errors", "errorcode", "errormessage", "errormsg")
@@ -64,23 +57,12 @@ NAMES = frozenset({*_ERRORS, *_CODES, *_KINDS, *SENTENCES, "success", "baseresp"
 _NOTHING = Literal[0, "", "0"] | None
 _SUCCESS = Literal[0, 200, "", "0", "200"] | None
 _KIND = Literal["", "chat.completion.chunk", "chat.completion", "chat.completion.done", "text_completion"] | None
+_INNER_SPELLINGS = ("error", "errors", "error_code", "error_message", "error_msg")
 _SPELLINGS = (
-    *(
-        "error",
-        "errors",
-        "err",
-        "error_code",
-        "errorCode",
-        "err_code",
-        "errcode",
-        "errno",
-        "error_message",
-        "error_msg",
-    ),
-    *("errorMessage", "errorMsg", "err_msg", "errmsg", "error_type", "errorType", "error_detail", "Error", "exception"),
-    *("detail", "x_groq", "base_resp"),
+    *(*_INNER_SPELLINGS, "err", "err_code", "err_msg", "errno", "errcode", "errmsg", "error_type", "error_detail"),
+    *("Error", "errorCode", "errorMessage", "errorMsg", "errorType", "exception", "detail", "x_groq", "base_resp"),
 )
-PLAIN_INNER = tuple((name, _NOTHING, None) for name in ("error", "errors", "error_code", "error_message", "error_msg"))
+PLAIN_INNER = tuple((name, _NOTHING, None) for name in _INNER_SPELLINGS)
 PLAIN = (
     *((name, _NOTHING, None) for name in _SPELLINGS),
     *((name, _SUCCESS, None) for name in ("code", "status_code", "status")),
