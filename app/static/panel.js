@@ -23,6 +23,7 @@ let turns = 0; // how often the service was asked
 /** Open the panel at a provider; `atOnce` puts the focus where something is to be put in. */
 export async function openPanel(provider, atOnce = false) {
   chosen = provider;
+  clear(); // a dialog that was closed this moment has not told of it yet
   dialog.showModal();
   title.focus();
   await load();

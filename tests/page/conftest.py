@@ -19,7 +19,7 @@ def browser() -> Iterator[Browser]:
     found = next(filter(None, map(shutil.which, names)), None)
     if found is None:
         pytest.fail("The tests of the page need Chromium on the PATH: `apt-get install chromium`, or Google Chrome.")
-    quiet = ("quic", "background-networking", "component-update", "sync")
+    quiet = ("quic", "background-networking", "component-update", "sync", "smooth-scrolling")
     switches = ["--no-sandbox", "--disable-gpu", "--no-first-run", *(f"--disable-{name}" for name in quiet)]
     expect.set_options(timeout=20_000)
     with sync_playwright() as playwright:

@@ -270,22 +270,23 @@ def test_shift_and_enter_starts_a_new_line_and_enter_sends(page: Page) -> None:
     assert body(request.value)["messages"][0]["content"] == "One\nTwo"
 
 
+AT_END = "log.scrollHeight - log.scrollTop - log.clientHeight < 4"
+
+
 def test_the_log_follows_the_answer_until_the_reader_scrolls_up(page: Page) -> None:
     page.set_viewport_size({"width": 390, "height": 480})
     ask(page, "Hello?")
     answer(page, "done")
     ask(page, "Go on for ever.", "gpt-4o@endless")
     expect(page.locator(".answer").last).to_have_text(re.compile(r"(\S+ ){40}"))
-    assert page.evaluate("log => log.scrollHeight - log.scrollTop - log.clientHeight < 4", page.query_selector("#log"))
+    log = page.evaluate_handle("document.querySelector('#log')")
+    assert log.evaluate(f"log => {AT_END}")
     page.hover("#log")
     page.mouse.wheel(0, -60)
-    place = page.evaluate_handle("document.querySelector('#log')")
-    page.wait_for_timeout(300)
-    top = place.evaluate("log => log.scrollTop")
-    grown = place.evaluate("log => log.scrollHeight")
-    page.wait_for_timeout(1500)
-    assert place.evaluate("log => log.scrollHeight") > grown
-    assert place.evaluate("log => log.scrollTop") == top
+    page.wait_for_function(f"log => !({AT_END})", arg=log)
+    top, grown = log.evaluate("log => [log.scrollTop, log.scrollHeight]")
+    page.wait_for_function("([log, grown]) => log.scrollHeight > grown + 60", arg=[log, grown])
+    assert log.evaluate("log => log.scrollTop") == top
     page.click("#stop")
 
 
