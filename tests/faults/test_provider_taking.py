@@ -12,7 +12,7 @@ from tests.faults import expect
 from tests.faults.conftest import assert_clean
 from tests.faults.expect import Course
 from tests.faults.far import Far
-from tests.faults.scripts import CHUNKED, DONE, LAST, chunk, delta, ok, stop
+from tests.faults.scripts import DONE, UNFRAMED, delta, ok, stop
 from tests.faults.sluice import ANSWER, Sluice, environment, start
 from tests.machine import slack
 from tests.processes import Processes
@@ -96,7 +96,7 @@ def test_u6_a_provider_that_reads_late_over_tls_is_sent_every_byte(loaded: Sluic
         begun.set()
         assert go_on.wait(SECONDS)
         peer.request()
-        peer.send(CHUNKED + chunk(delta(), stop(), DONE) + LAST)
+        peer.send(UNFRAMED, delta() + stop() + DONE)  # a connection that could be kept is left open
 
     play(secured, script)
     call = loaded.start(model, prompt=LARGE)
