@@ -42,6 +42,15 @@ def wait_for(look: Callable[[], T | None], seconds: float | None = None) -> T:
     return found
 
 
+def opened(pid: int | str) -> list[str]:
+    """Name all that a process has open now, as proc(5) has it: paths, `socket:[number]`, `pipe:[number]`, ..."""
+    found = []
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # it has just been closed
+            found.append(str(descriptor.readlink()))
+    return found
+
+
 @dataclass
 class Simulator:
     """A provider on this machine."""

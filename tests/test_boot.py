@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import ROOT, environment_without, free_port, procfile, stop, wait_for
+from tests.processes import ROOT, environment_without, free_port, opened, procfile, stop, wait_for
 
 PATIENCE = 100
 """Seconds, in which even a machine that is busy with other things gets a service started, or ended."""
@@ -52,8 +52,7 @@ class Booting:
 
     def holds(self, path: Path) -> bool:
         """Tell whether the master has opened a file."""
-        opened = Path(f"/proc/{self.process.pid}/fd")
-        return any(link.is_symlink() and str(link.readlink()) == str(path) for link in opened.iterdir())
+        return str(path) in opened(self.process.pid)
 
 
 @pytest.fixture

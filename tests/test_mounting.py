@@ -22,7 +22,7 @@ from tests.client import read
 from tests.mounting import hosts
 from tests.mounting.browser import Browser
 from tests.mounting.hosts import DJANGO, FLASK, WSGI, Host
-from tests.processes import ROOT, Simulator, command, environment_without, wait_for
+from tests.processes import ROOT, Simulator, command, environment_without, opened, wait_for
 
 ONLY_FLASK = pytest.mark.parametrize("host", [FLASK], ids=["flask"], indirect=True)
 ONLY_DJANGO = pytest.mark.parametrize("host", [DJANGO], ids=["django"], indirect=True)
@@ -155,8 +155,8 @@ def test_no_connection_of_django_s_is_open_while_an_answer_is_streamed(host: Hos
     with alice.begin("demo@endless") as response:
         assert response.read1(1)
         (worker,) = host.service.pids()[1:]
-        opened = [str(file.readlink()) for file in Path(f"/proc/{worker}/fd").iterdir()]
-    assert not [file for file in opened if "db.sqlite3" in file]
+        files = opened(worker)
+    assert not [file for file in files if "db.sqlite3" in file]
 
 
 @ONLY_DJANGO

@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.processes import Service
+from tests.processes import Service, opened
 
 ESTABLISHED, CONNECTING = "01", "02"
 """States of a TCP connection in /proc/net/tcp."""
@@ -48,10 +48,8 @@ def worker_of(service: Service, client_port: int) -> int | None:
     inodes = {f"socket:[{row.inode}]" for row in rows(client_port) if row.local == service.port}
     for worker in service.pids()[1:]:
         with suppress(FileNotFoundError):
-            for path in Path(f"/proc/{worker}/fd").iterdir():
-                with suppress(FileNotFoundError):
-                    if str(path.readlink()) in inodes:
-                        return worker
+            if not inodes.isdisjoint(opened(worker)):
+                return worker
     return None
 
 

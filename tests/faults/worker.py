@@ -2,16 +2,17 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.faults import kernel
+from tests.processes import opened
 
 
 def descriptors(pid: int, provider_port: int) -> int:
     """Count sockets, pipes and epolls, but for idle connections to the provider; files are the database's."""
     idle = {f"socket:[{row.inode}]" for row in kernel.rows(provider_port) if row.remote == provider_port}
-    return sum(link.startswith(("socket:", "pipe:", "anon_inode:")) for link in _links(pid) if link not in idle)
+    return sum(link.startswith(("socket:", "pipe:", "anon_inode:")) for link in opened(pid) if link not in idle)
 
 
 @contextmanager
@@ -22,12 +23,6 @@ def growth(pid: int) -> Iterator[list[float]]:
     found: list[float] = []
     yield found
     found.append((_kib(pid, "VmHWM") - before) / 1024)
-
-
-def _links(pid: int) -> Iterator[str]:
-    for path in Path(f"/proc/{pid}/fd").iterdir():
-        with suppress(FileNotFoundError):
-            yield str(path.readlink())
 
 
 def _kib(pid: int, name: str) -> int:

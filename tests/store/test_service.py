@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 
@@ -14,7 +13,7 @@ from app.store.database import CALL_SECONDS
 from tests.client import Reply, ask, chat_bytes, raw
 from tests.faults import kernel
 from tests.machine import slack
-from tests.processes import Processes, Service, wait_for
+from tests.processes import Processes, Service, opened, wait_for
 from tests.servers import PASSWORD, Server
 from tests.store.stores import FIRST, is_sqlite, settings, sqlite_file
 from tests.store.test_sqlite import locked
@@ -110,15 +109,6 @@ def test_the_service_outlives_sqlite(processes: Processes, environment: Mapping[
     assert "Traceback" not in service.log.read_text()
 
 
-def descriptors(pid: int) -> set[str]:
-    """Name what a process has open."""
-    found = set()
-    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-        with suppress(FileNotFoundError):
-            found.add(str(descriptor.readlink()))
-    return found
-
-
 def test_no_worker_uses_a_connection_that_was_made_before_its_fork(
     processes: Processes, postgres: Server, database_url: str
 ) -> None:
@@ -127,23 +117,23 @@ def test_no_worker_uses_a_connection_that_was_made_before_its_fork(
     wait_for(lambda: len(service.pids()) == 3)
     master, *workers = service.pids()
 
-    def opened(pid: int) -> set[str]:
+    def shared(pid: int) -> set[str]:
         sockets = {f"socket:[{row.inode}]" for row in kernel.rows(postgres.port) if row.remote == postgres.port}
         files = {str(path) for path in sqlite_file(database_url).parent.glob("sluice.db*")}
-        return descriptors(pid) & (files if is_sqlite(database_url) else sockets)
+        return set(opened(pid)) & (files if is_sqlite(database_url) else sockets)
 
-    assert [opened(pid) for pid in (master, *workers)] == [set()] * 3
+    assert [shared(pid) for pid in (master, *workers)] == [set()] * 3
     with ThreadPoolExecutor(10) as clients:
 
         def all_serve() -> bool:
             """Ask at once, so that each worker takes some."""
             replies = list(clients.map(lambda _: get(service, "/readyz"), range(10)))
             assert {reply.status for reply in replies} == {200}
-            return all(opened(worker) for worker in workers)
+            return all(shared(worker) for worker in workers)
 
         wait_for(all_serve)
     assert service.pids() == [master, *workers]
-    assert not opened(master)
+    assert not shared(master)
     if not is_sqlite(database_url):
-        assert not opened(workers[0]) & opened(workers[1])
+        assert not shared(workers[0]) & shared(workers[1])
     assert "Traceback" not in service.log.read_text()

@@ -3,12 +3,12 @@
 import gc
 import ssl
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import trustme
 
 from tests.machine import slack
+from tests.processes import opened
 
 from .internet import Internet
 from .server import Server
@@ -54,10 +54,4 @@ def _no_leak() -> Iterator[None]:
 
 def _descriptors() -> list[str]:
     """Name what this process has open; sockets are counted, since each has its own number."""
-    names: list[str] = []
-    for descriptor in Path("/proc/self/fd").iterdir():
-        try:
-            names.append(str(descriptor.readlink()).partition(":[")[0])
-        except FileNotFoundError:  # the descriptor that lists them
-            continue
-    return sorted(names)
+    return sorted(name.partition(":[")[0] for name in opened("self"))
