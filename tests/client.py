@@ -24,6 +24,10 @@ class Reply:
     times: list[float] = field(default_factory=list)
     cut: bool = False
 
+    def is_spread(self, parts: int, seconds: float) -> bool:
+        """Tell whether the body came in so many parts over so long, as it was written; a busy machine joins some."""
+        return len(self.times) >= parts and self.times[-1] - self.times[0] >= seconds
+
     def json(self) -> dict[str, Any]:
         """Return an error's body."""
         assert self.headers["Content-Type"] == "application/json"

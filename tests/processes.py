@@ -30,12 +30,12 @@ T = TypeVar("T")
 def wait_for(look: Callable[[], T | None], seconds: float | None = None) -> T:
     """Look again and again until there is something; fail with the last thing seen when the time is over.
 
-    Unless it is given, that is what is for ever here: no promise, but for tests to end.
+    Those are seconds of a quiet machine. Unless given, they are for ever here: no promise, but for tests to end.
     """
     started, waited = time.monotonic(), 0.0
     while not (found := look()):
         waited = time.monotonic() - started
-        if waited > (seconds or START_SECONDS) and (seconds or waited > START_SECONDS * slack()):
+        if waited > (seconds or START_SECONDS) and waited > (seconds or START_SECONDS) * slack():
             break
         time.sleep(0.01)
     assert found, f"not within {waited:.1f} s: {look!r} saw {found!r}"

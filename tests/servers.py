@@ -164,7 +164,7 @@ def postgres() -> Iterator[Server]:
         options = [f"--{name}={value}" for name, value in settings.items()]
         command = [program("postgres"), "-D", "data", "-p", str(port), *options]
         url = f"postgresql://sluice:{quote(PASSWORD)}@127.0.0.1:{port}/postgres"
-        with _running(Server(url, port, folder, command, signal.SIGQUIT, _query)) as server:
+        with _running(Server(url, port, folder, command, signal.SIGQUIT, _says_yes)) as server:
             yield server
 
 
@@ -180,8 +180,12 @@ def database(server: Server) -> Iterator[str]:
         _query(server.url, f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def _query(url: str, text: str = "SELECT 1") -> None:
-    with psycopg.connect(url, autocommit=True, connect_timeout=2) as connection:
+def _says_yes(url: str) -> None:
+    _query(url, "SELECT 1", seconds=2)
+
+
+def _query(url: str, text: str, seconds: int = 60) -> None:
+    with psycopg.connect(url, autocommit=True, connect_timeout=seconds) as connection:
         connection.execute(text.encode())
 
 

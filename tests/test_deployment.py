@@ -24,8 +24,8 @@ from tests.machine import slack
 from tests.processes import Processes, Service, wait_for
 from tests.servers import Server
 
-LONG = "demo@pace-60@events-75"
-"""An answer of four and a half seconds."""
+LONG = "demo@pace-60@events-125"
+"""An answer of seven and a half seconds."""
 STREAMS = 12
 MAX_STREAMS_PER_USER = 3
 
@@ -57,7 +57,7 @@ class Deployment:
         begun: list[int] = []
         with ThreadPoolExecutor(len(tokens)) as readers:
             streams = [readers.submit(self._follow, token, begun) for token in tokens]
-            wait_for(lambda: len(begun) == len(tokens), 4)
+            wait_for(lambda: len(begun) == len(tokens), 5)
             assert begun == [200] * len(tokens)
             yield streams
 

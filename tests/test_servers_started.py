@@ -53,7 +53,7 @@ def test_a_paused_server_takes_a_connection_and_says_nothing_until_it_goes_on(
 ) -> None:
     server: Server = request.getfixturevalue(name)
     question, answer = QUESTIONS[name]
-    with server.paused(), asked(server, question) as sock, pytest.raises(TimeoutError):
+    with server.paused(), asked(server, question, 0.5) as sock, pytest.raises(TimeoutError):
         sock.recv(9)
     with asked(server, question) as sock:
         assert sock.recv(9).startswith(answer)
@@ -71,8 +71,8 @@ def test_a_server_that_a_test_left_stopped_or_paused_runs_for_the_next(postgres:
         assert server.is_up()
 
 
-def asked(server: Server, question: bytes) -> socket.socket:
-    sock = socket.create_connection(("127.0.0.1", server.port), 0.5)
+def asked(server: Server, question: bytes, seconds: float = 30) -> socket.socket:
+    sock = socket.create_connection(("127.0.0.1", server.port), seconds)
     sock.sendall(question)
     return sock
 
@@ -89,7 +89,7 @@ def test_the_proxy_passes_over_an_instance_that_is_gone_but_sends_no_question_tw
             with pytest.raises(TimeoutError):
                 other.accept()
             one.close()
-            other.settimeout(5)
+            other.settimeout(30)
             for _ in range(2):
                 with asked(proxy, request), other.accept()[0] as taken:
                     assert taken.recv(99).startswith(b"POST /api/chat/openai HTTP/1.1\r\n")
@@ -101,7 +101,7 @@ def test_no_server_outlives_a_killed_process_that_started_it() -> None:
     assert len(started) == 3, killed.stderr
     for port, folder in started:
         wait_for(partial(is_closed, int(port)), 10)
-        shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)  # it may be taking its own files away
 
 
 def is_closed(port: int) -> bool:

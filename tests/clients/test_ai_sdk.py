@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 from app.simulator import ANSWER, REASONING, words
-from tests.machine import slack
 from tests.processes import Service, Simulator, wait_for
 
 FOLDER = Path(__file__).resolve().parent
@@ -122,7 +121,7 @@ def test_stopping_is_quiet_and_closes_the_provider_s_connection(
     sdk: str, service: Service, simulator: Simulator, model: str, question: str
 ) -> None:
     with held(sdk, service, model, "--stop", question) as chat:
-        assert wait_for(lambda: simulator.received(question)["closed"], 2 * slack()) == "client"
+        assert wait_for(lambda: simulator.received(question)["closed"], 2) == "client"
     assert chat["statuses"] == WHOLE
     assert "error" not in chat
     [(kind, text)] = parts_of(chat["messages"][-1])

@@ -10,7 +10,6 @@ import pytest
 from app.answer import CODES
 from app.providers import PROVIDERS
 from tests.client import Reply, ask, chat, chat_bytes, raw
-from tests.machine import slack
 from tests.processes import Processes, Service, Simulator, wait_for
 
 
@@ -170,11 +169,14 @@ def test_a_provider_that_never_begins_is_given_up(impatient: Service, provider: 
     assert_failure(chat(impatient, provider, model, accept=accept), 500, "up_timeout", r".*too long.*")
 
 
-def test_a_provider_that_pauses_too_long_is_given_up(impatient: Service, provider: str) -> None:
-    cut = chat(impatient, provider, "demo@stall-3")
+def test_a_provider_that_pauses_too_long_is_given_up(
+    processes: Processes, environment: Mapping[str, str], provider: str
+) -> None:
+    service = processes.service({**environment, "IDLE_TIMEOUT_SECONDS": "0.5"})
+    cut = chat(service, provider, "demo@stall-3")
     assert cut.cut
     assert re.fullmatch(r"A chat answer\n\n\[This answer is incomplete\. .+ took too long.*\]", cut.body.decode())
-    reply = chat(impatient, provider, "demo@stall-3", accept="text/event-stream")
+    reply = chat(service, provider, "demo@stall-3", accept="text/event-stream")
     assert b'"code":"up_idle"' in reply.body
 
 
@@ -205,7 +207,7 @@ def test_the_provider_s_connection_closes_when_the_reader_leaves(
             number = wait_for(partial(newest, simulator, before))["id"]
             if model in ("demo@stall-3", "demo@endless"):
                 assert sock.recv(1), "in mid-answer"
-        assert wait_for(partial(closed, simulator, number), 2 * slack()) == "client"
+        assert wait_for(partial(closed, simulator, number), 2) == "client"
 
 
 def newest(simulator: Simulator, before: int) -> dict[str, Any] | None:

@@ -31,7 +31,9 @@ class Line:
     closed_at: float | None = None
 
     def is_closed(self) -> bool:
-        """Ask the kernel whether the other side is gone."""
+        """Ask the kernel whether the other side is gone, or look whether this one is."""
+        if self.socket.fileno() < 0:
+            return True
         poll = select.poll()
         poll.register(self.socket, select.POLLRDHUP)
         return bool(poll.poll(0))

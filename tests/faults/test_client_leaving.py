@@ -49,9 +49,9 @@ def test_k1_a_client_leaves_while_the_provider_is_being_connected_to(lost: Sluic
         wait_for(lambda: sum(row.remote == black_hole for row in kernel.rows(black_hole)) > waiting)
         assert client.received == b""
         client.leave(way)
-        wait_for(lambda: sum(row.remote == black_hole for row in kernel.rows(black_hole)) == waiting, FELT * slack())
+        wait_for(lambda: sum(row.remote == black_hole for row in kernel.rows(black_hole)) == waiting, FELT)
         if way == "half":
-            assert client.end(FELT * slack())
+            assert client.end(FELT)
             assert all(answer.status >= 400 for answer in client.answers())
     logged(lost, name, "client_gone", 499, attempts=1)
     lost.assert_calm()
@@ -74,7 +74,7 @@ def test_k1_a_client_leaves_while_the_provider_thinks(
         left = client.leave(way)
         assert 0 <= asked.wait_closed() - left < FELT * slack()
         if way == "half":
-            assert client.end(FELT * slack())
+            assert client.end(FELT)
             assert all(answer.status >= 400 for answer in client.answers())
     record = logged(sluice, name, "client_gone", 499, upstream=upstream, attempts=1)
     assert (record["ttftMs"], record["events"], record["bytesOut"]) == (None, 0, 0)
@@ -104,7 +104,7 @@ def leave_in_mid_answer(sluice: Sluice, far: Far, model: str, mode: str, script:
         left = client.leave(way)
         assert 0 <= asked.wait_closed() - left < FELT * slack()
         if way == "half":
-            client.end(FELT * slack())
+            client.end(FELT)
         answer = client.answer()
     record = logged(sluice, name, "client_gone", 200, upstream=200, attempts=1)
     assert len(far.asked(model)) == 1

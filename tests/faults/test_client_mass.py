@@ -40,6 +40,7 @@ def test_k25_two_thousand_clients_leave_at_once(processes: Processes, simulator:
             "OPENAI_API_KEY": "sk-of-the-crowd",
             "OPENAI_BASE_URL": f"{simulator.url}/openai/v1",
             "MAX_STREAMS": str(CLIENTS),
+            "IDLE_TIMEOUT_SECONDS": "300",
         }
     )
     request = chat_bytes("openai", "demo@stall-3")

@@ -87,9 +87,9 @@ def test_k7_so_have_headers_that_began_to_come_early(strict: Sluice, far: Far, m
     with connect(strict.port, chat(model, names[0]), second[:early]) as client:
         client.until(ANSWER.encode())
         client.send(second[early:40])
+        started = time.monotonic()
         go_on.set()
         client.until(b"0\r\n\r\n")
-        started = time.monotonic()
         client.end()
         assert HEADER - 0.05 < time.monotonic() - started < HEADER + LATE * slack()
         assert client.answer().whole

@@ -124,7 +124,7 @@ def test_a_provider_that_cannot_be_trusted_hears_nothing(
     before = len(server.closed)
     seen = insecure.chat(MODEL, mode, provider)
     expect.refusal(insecure, seen, 500, code, Course(None, 1, 0, window))
-    assert server.closed[before].wait(SOON)
+    server.wait_closed(before)
     assert len(server.closed) == before + 1, "a second attempt, or one without TLS"
     assert server.requests() == []
     insecure.assert_calm()

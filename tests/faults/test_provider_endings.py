@@ -129,7 +129,7 @@ def test_u17_text_behind_a_reason_and_a_pause_is_told(sluice: Sluice, model: str
         pytest.param(streaming(FULL, delta("EVIL")), id="U19-more-text"),
         pytest.param(streaming(FULL + delta("EVIL")), id="U19-more-text-at-once"),
         pytest.param(sending(CHUNKED, chunk(FULL)), id="U19-held-open"),
-        pytest.param(sending(CHUNKED, chunk(FULL), LAST, b"HTTP/1.1 500 No\r\n\r\n"), id="U19-a-second-response"),
+        pytest.param(sending(CHUNKED, chunk(FULL), LAST + b"HTTP/1.1 500 No\r\n\r\n"), id="U19-a-second-response"),
     ],
 )
 def test_nothing_is_read_behind_the_end_marker(sluice: Sluice, model: str, mode: str, script: Script) -> None:

@@ -56,7 +56,7 @@ def test_a_provider_that_stops_in_mid_answer_is_given_up(hasty: Sluice, model: s
     seen = hasty.ask(model, mode, script)
     expect.broken(hasty, seen, "up_idle", ANSWER, Course(window=(IDLE, IDLE + LATE)))
     assert seen.first_at - seen.sent_at < IDLE * slack()
-    assert (seen.body.count(BEAT) >= 2) == (mode == "sse")
+    assert (BEAT in seen.body) == (mode == "sse")
 
 
 def test_u8_pauses_shorter_than_the_timeout_break_nothing(hasty: Sluice, model: str, mode: str) -> None:

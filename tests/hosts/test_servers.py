@@ -24,7 +24,7 @@ from tests.faults.sluice import ANSWER, environment
 from tests.hosts.kinds import KINDS, Kind
 from tests.processes import Processes, Service, healthy, stop, wait_for
 
-IDLE = 4.0
+IDLE = 12.0
 """Seconds after which a provider's silence ends a chat, whether or not somebody reads it."""
 LEAVES = (("fin", False), ("fin", True), ("reset", True), ("half", True))
 """How readers leave, before the first byte or in mid-answer."""

@@ -80,8 +80,9 @@ def test_nobody_waits_for_a_redis_that_is_known_to_fail(make: Make, redis_server
 
 
 def test_one_request_looks_whether_redis_is_back_and_no_other_waits(
-    make: Make, redis_server: Server, redis_url: str
+    make: Make, redis_server: Server, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(line, "TURNS", 25)
     limiter = make(redis_url, pause=0.5)
     with redis_server.paused():
         limiter.hit("user")

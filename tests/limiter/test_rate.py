@@ -33,21 +33,21 @@ def test_a_user_may_ask_so_often_in_a_time(make: Make, url: str) -> None:
 def test_the_sentence_says_when_to_try_again(make: Make, url: str) -> None:
     minute, second = make(url, rate_limit="1/minute"), make(url, rate_limit="1/second")
     minute.hit("user")
-    second.hit("user")
     with pytest.raises(Failure, match=r"^You have asked too often\. Please try again in (5\d|60) seconds\.$"):
         minute.hit("user")
+    second.hit("user")
     with pytest.raises(Failure, match=r"^You have asked too often\. Please try again in 1 second\.$"):
         second.hit("user")
 
 
 def test_the_time_moves_on_with_each_request(make: Make, url: str) -> None:
-    """Two in two seconds, one of them late: when the first is two seconds old, there is room for one, not for two."""
-    limiter = make(url, rate_limit="2/2 seconds")
+    """Two in four seconds, one of them late: when the first is four seconds old, there is room for one, not for two."""
+    limiter = make(url, rate_limit="2/4 seconds")
     limiter.hit("user")
-    sleep(1.2)
+    sleep(2.5)
     limiter.hit("user")
-    assert refused(lambda: limiter.hit("user")) == 1
-    sleep(0.9)
+    assert refused(lambda: limiter.hit("user")) in {1, 2}
+    sleep(1.7)
     assert hits(limiter) == 1
 
 

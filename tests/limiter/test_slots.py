@@ -15,13 +15,16 @@ from redis import Redis
 from app.answer import Failure, Gone
 from app.config import Settings
 from app.limiter import Limiter
-from tests.machine import slack
 from tests.processes import ROOT, environment_without, wait_for
 
 from .conftest import LEASE_SECONDS, Make
 from .limits import BEGIN, GEVENT, PATIENT, Crowd, command, printed, refused, seats
 
 pytestmark = pytest.mark.usefixtures("_patient")
+
+
+NOT_THERE = -2
+"""What Redis says of a key that it does not have."""
 
 
 def contents(url: str) -> dict[str, Any]:
@@ -106,7 +109,7 @@ def test_slots_that_redis_lost_are_told_to_it_again(make: Make, redis_url: str) 
     one, other = make(redis_url, max_streams_per_user=2), make(redis_url, max_streams_per_user=2)
     with one.slot("user"), one.slot("user"), one.slot("another user"), Redis.from_url(redis_url) as client:
         client.flushdb()
-        wait_for(lambda: seats(other) == 0, LEASE_SECONDS * slack())
+        wait_for(lambda: seats(other) == 0, LEASE_SECONDS)
         assert seats(other, "another user") == 1
 
 
@@ -116,7 +119,7 @@ def test_a_thread_renews_slots_only_while_there_are_any(make: Make, redis_url: s
     assert set(threads()) == before
     with limiter.slot("user"), limiter.slot("user"), limiter.slot("other"):
         wait_for(lambda: len(set(threads()) - before) == 1)
-    wait_for(lambda: set(threads()) == before, LEASE_SECONDS * slack())
+    wait_for(lambda: set(threads()) == before, LEASE_SECONDS)
 
 
 def test_nothing_is_left_of_a_limiter_that_nobody_has(redis_url: str) -> None:
@@ -147,8 +150,8 @@ def test_nothing_stays_in_redis_for_ever(make: Make, redis_url: str) -> None:
         limiter.hit("user")
         assert limiter.shared
         kept = contents(redis_url)
-        assert len(kept) == 3
-        assert all(0 < left <= 2000 for left in kept.values()), kept
+        assert len(kept) >= 2, "and for a second what shows whether Redis is well"
+        assert all(left == NOT_THERE or 0 < left <= 2000 for left in kept.values()), kept
     wait_for(lambda: contents(redis_url) == {})
 
 
@@ -179,10 +182,8 @@ def test_a_killed_process_gives_its_slots_back_by_and_by(make: Make, redis_url: 
         sleep(LEASE_SECONDS)
         assert seats(limiter) == 0
         os.kill(process.pid, signal.SIGKILL)
-        killed = monotonic()
         assert seats(limiter) == 0
-        wait_for(lambda: seats(limiter) == 2, LEASE_SECONDS + 0.5 * slack())
-        assert monotonic() - killed > LEASE_SECONDS / 3
+        wait_for(lambda: seats(limiter) == 2, LEASE_SECONDS + 0.5)
 
 
 def crowded(limiters: list[Limiter]) -> list[str]:

@@ -176,6 +176,7 @@ def test_a_key_that_only_the_operator_can_set_offers_no_settings(
     browser: Browser, processes: Processes, addresses: Mapping[str, str], policy: str, offered: int
 ) -> None:
     with opened(browser, processes.service({**addresses, "KEY_POLICY": policy})) as page:
+        page.wait_for_load_state("networkidle")  # it knows the policy
         ask(page, "Tell me.")
         expect(page.get_by_role("alert")).to_contain_text("OpenAI API Key not found.")
         expect(page.get_by_role("button", name="Open settings")).to_have_count(offered)

@@ -209,7 +209,7 @@ def test_a_whole_body_can_come_bytewise(simulator: Simulator, model: str) -> Non
 
 
 def test_bytes_arrive_one_after_the_other(simulator: Simulator) -> None:
-    with simulator.open("openai", "demo@bytewise@events-3") as connection:
+    with simulator.open("openai", "demo@bytewise@events-40") as connection:
         reads: list[bytes] = []
         while not reads or not reads[-1].endswith(b"0\r\n\r\n"):
             reads.append(connection.recv(65536))

@@ -59,7 +59,9 @@ def test_a_server_that_lets_us_not_in_is_a_503(postgres_url: str) -> None:
     assert "database.invalid" in refusal(postgres_url.replace("127.0.0.1", "database.invalid"))
 
 
-def test_more_calls_than_connections_take_turns(store: Store, postgres_url: str) -> None:
+def test_more_calls_than_connections_take_turns(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "CONNECT_SECONDS", 60)  # this machine may be slow
+    store = Store(settings(postgres_url, FIRST))
     store.database.prepare()
     found: list[int] = []
     together = threading.Barrier(
@@ -67,10 +69,11 @@ def test_more_calls_than_connections_take_turns(store: Store, postgres_url: str)
     )
 
     def meet(_: Connection) -> None:
-        together.wait(10)
+        together.wait(60)
 
     at_once(*[partial(store.database.run, meet)] * (3 * MAX_CONNECTIONS))
     assert found == [MAX_CONNECTIONS] * 3
+    store.database.close()
 
 
 def test_a_call_for_which_no_connection_gets_free_gives_up(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,7 +103,8 @@ def test_a_call_for_which_no_connection_gets_free_gives_up(postgres_url: str, mo
 
 
 def test_connections_that_the_server_ended_are_replaced(store: Store, postgres_url: str) -> None:
-    at_once(*[partial(store.database.run, partial(sleep, seconds=0.05))] * 5)
+    together = threading.Barrier(5)
+    at_once(*[partial(store.database.run, lambda _: together.wait(60))] * 5)
     assert query(postgres_url, f"SELECT count(pg_terminate_backend(pid)) {OTHERS}") == [(5,)]
     at_once(*[store.database.check] * 5)
 

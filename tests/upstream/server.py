@@ -8,6 +8,8 @@ from contextlib import contextmanager, suppress
 from threading import Event, Thread
 from typing import Self
 
+from tests.processes import wait_for
+
 SECONDS = 10
 """How long anything may take before a script gives up."""
 
@@ -126,6 +128,10 @@ class Server:
     def requests(self) -> list[bytes]:
         """Return every request received, over whichever connection."""
         return [request for peer in self.peers for request in peer.requests]
+
+    def wait_closed(self, number: int = 0) -> None:
+        """Wait until a connection, which may not even be accepted yet, is over."""
+        wait_for(lambda: len(self.closed) > number and self.closed[number].is_set())
 
     def __enter__(self) -> Self:
         self._threads.append(Thread(target=self._accept))

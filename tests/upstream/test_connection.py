@@ -11,6 +11,7 @@ import pytest
 
 from app.answer import Failure
 from app.upstream.connection import MAX_HEADERS, Connection, Response
+from tests.processes import wait_for
 
 from .server import EVENTS, LAST, Peer, Server, answering, chunked, holding, whole
 
@@ -255,6 +256,7 @@ def test_a_request_that_nobody_takes_in_time_is_a_failure(server: Server) -> Non
     connection = Connection(socket.create_connection(("127.0.0.1", server.port), SOON))
     assert broken(lambda: connection.send(b"x" * 64 * 1024 * 1024, 0.2)) in {"up_timeout", "up_reset"}
     connection.close()
+    wait_for(lambda: bool(server.peers))
     server.peers[0].stop()
 
 
@@ -375,16 +377,9 @@ def test_an_idle_connection_that_was_closed_or_speaks_unasked_is_not_alive(serve
     server.play(answering(whole(b"one")), speaking)
     with asked(server) as connection:
         assert body(connection) == b"one"
-        assert server.closed[0].wait(SOON)
-        assert not connection.alive()
+        wait_for(lambda: not connection.alive())
     with asked(server) as connection:
         assert body(connection) == b"one"
         assert connection.alive()
         said.set()
-        wait_until(lambda: not connection.alive())
-
-
-def wait_until(look: Callable[[], bool]) -> None:
-    deadline = monotonic() + SOON
-    while not look():
-        assert monotonic() < deadline
+        wait_for(lambda: not connection.alive())

@@ -96,7 +96,7 @@ def test_a_handshake_that_never_ends_is_given_up_in_time(server: Server) -> None
     started = monotonic()
     assert broken(lambda: reach("127.0.0.1", server.port, "https", 0.3)) == "up_timeout"
     assert monotonic() - started < SOON
-    assert server.closed[0].wait(SOON)
+    server.wait_closed()
 
 
 def test_a_handshake_byte_by_byte_does_not_prolong_the_time(server: Server) -> None:
@@ -230,4 +230,4 @@ def test_a_proxy_that_says_nothing_is_given_up_in_time(server: Server) -> None:
     started = monotonic()
     assert broken(lambda: reach("provider.test", 443, "https", 0.3, proxy)) == "up_timeout"
     assert monotonic() - started < SOON
-    assert server.closed[0].wait(SOON)
+    server.wait_closed()

@@ -60,7 +60,7 @@ def test_the_list_is_not_waited_for(server: Server, upstream: Upstream) -> None:
     server.play(holding(chunked(b'{"object":"list","data":[', head=JSON)))
     started = monotonic()
     upstream.check(Account("Groq", server.url, "key-1"))
-    assert server.closed[0].wait(SOON)
+    server.wait_closed()
     assert monotonic() - started < 2 * slack()
 
 
@@ -107,7 +107,7 @@ def test_a_provider_that_says_nothing_is_given_up_in_time(
     assert (failure.status, failure.code) == (500, "up_timeout")
     assert failure.message == "Groq took too long to answer. Please try again."
     assert 0.3 <= monotonic() - started < 2 * slack()
-    assert server.closed[0].wait(SOON)
+    server.wait_closed()
 
 
 def test_an_error_that_is_not_ended_is_told_in_time(server: Server, upstream: Upstream) -> None:

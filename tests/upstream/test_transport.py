@@ -16,6 +16,7 @@ from app.answer import Failure
 from app.config import Settings
 from app.upstream import transport as transport_module
 from app.upstream.transport import MAX_ERROR_BYTES, OUTBOUND_HEADERS, Body, Refusal, Transport
+from tests.processes import wait_for
 
 from .server import EVENTS, LAST, Peer, Script, Server, answering, chunked, holding, whole
 
@@ -164,7 +165,7 @@ def test_a_compressed_answer_is_refused(server: Server, transport: Transport, en
     head = EVENTS + f"Content-Encoding: {encoding}\r\n".encode()
     server.play(holding(whole(gzip.compress(b"data: x\n\n" * 1000), head)))
     assert broken(lambda: post(transport, server)) == "up_encoding"
-    assert server.closed[0].wait(SOON)
+    server.wait_closed()
 
 
 @pytest.mark.parametrize(
@@ -228,7 +229,7 @@ def test_a_refusal_that_stalls_is_handed_up_without_its_rest(server: Server, tra
     response = post(transport, server)
     assert (response.status_code, response.read()) == (500, b"half")
     assert monotonic() - started < 2 + SOON
-    assert server.closed[0].wait(SOON)
+    server.wait_closed()
 
 
 def test_a_refusal_that_trickles_is_cut(server: Server, transport: Transport) -> None:
@@ -249,7 +250,7 @@ def test_a_huge_refusal_is_cut(server: Server, transport: Transport) -> None:
     response = post(transport, server)
     assert response.status_code == 500
     assert MAX_ERROR_BYTES <= len(response.read()) <= 2 * MAX_ERROR_BYTES
-    assert server.closed[0].wait(SOON)
+    server.wait_closed()
 
 
 # Late headers.
@@ -329,7 +330,7 @@ def test_closing_before_the_headers_closes_the_connection(server: Server) -> Non
     with closing(SETTINGS) as transport:
         body = body_of(post(transport, server, seconds=HASTILY))
         body.close()
-        assert server.closed[0].wait(SOON)
+        server.wait_closed()
         assert body.read(SOON) == b""
 
 
@@ -338,7 +339,7 @@ def test_closing_in_mid_answer_closes_the_connection(server: Server, transport: 
     body = body_of(post(transport, server))
     assert body.read(SOON) == b"Hello"
     body.close()
-    assert server.closed[0].wait(SOON)
+    server.wait_closed()
 
 
 # Failures to get an answer.
@@ -360,7 +361,7 @@ def test_a_fresh_connection_that_fails_is_not_tried_again(
 ) -> None:
     server.play(answering(sent))
     assert broken(lambda: post(transport, server)) == code
-    assert server.closed[0].wait(SOON)
+    server.wait_closed()
     assert len(server.peers) == 1
 
 
@@ -397,7 +398,7 @@ def test_an_answer_given_up_right_before_its_last_chunk_still_leaves_its_connect
 def test_a_connection_that_was_closed_while_idle_is_replaced(server: Server, transport: Transport) -> None:
     server.play(answering(whole(b"1")), serving(whole(b"2")))
     assert read(post(transport, server)) == b"1"
-    assert server.closed[0].wait(SOON)
+    server.wait_closed()
     assert read(post(transport, server)) == b"2"
     assert len(server.requests()) == 2
 
@@ -452,7 +453,7 @@ def test_an_old_connection_is_not_used_again(
     server.play(serving(whole(b"1")), serving(whole(b"2")))
     assert read(post(transport, server)) == b"1"
     assert read(post(transport, server)) == b"2"
-    assert server.closed[0].wait(SOON)
+    server.wait_closed()
 
 
 def test_idle_connections_are_bounded(server: Server, transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -460,16 +461,10 @@ def test_idle_connections_are_bounded(server: Server, transport: Transport, monk
     server.play(*[serving(whole(b"1"), whole(b"2"))] * 4)
     answers = [post(transport, server) for _ in range(4)]
     assert [read(answer) for answer in answers] == [b"1"] * 4
-    wait_until(lambda: sum(closed.is_set() for closed in server.closed) == 2)
+    wait_for(lambda: sum(closed.is_set() for closed in server.closed) == 2)
     assert [read(answer) for answer in [post(transport, server) for _ in range(2)]] == [b"2"] * 2
     transport.close()
     assert all(closed.wait(SOON) for closed in server.closed)
-
-
-def wait_until(look: Callable[[], bool]) -> None:
-    deadline = monotonic() + SOON
-    while not look():
-        assert monotonic() < deadline
 
 
 def test_idle_connections_that_were_closed_are_let_go_when_another_comes_back(
@@ -487,8 +482,9 @@ def test_idle_connections_that_were_closed_are_let_go_when_another_comes_back(
     for answer in [post(transport, server) for _ in range(3)]:
         read(answer)
     end.set()
-    assert server.closed[0].wait(SOON)
-    assert server.closed[1].wait(SOON)
+    server.wait_closed()
+    server.wait_closed(1)
+    wait_for(lambda: sum(connection.alive() for _, connection in transport._idle) == 1)  # noqa: SLF001
     read(post(transport, server))
     assert len(transport._idle) == 1  # noqa: SLF001 - nothing else shows it
 
