@@ -101,13 +101,17 @@ class Remembered(Generic[T]):
             if shared := self._end(key, mine):
                 shared.set_exception(error)
             raise
-        except BaseException:
-            if shared := self._end(key, mine):
-                shared.cancel()
-            raise
-        if shared := self._end(key, mine, _Entry(value, mine.state, mine.began)):
-            shared.set_result(value)
-        return value
+        else:
+            if shared := self._end(key, mine, _Entry(value, mine.state, mine.began)):
+                shared.set_result(value)
+            return value
+        finally:
+            self._cancel(key, mine)
+
+    def _cancel(self, key: Hashable, mine: _Reading[T]) -> None:
+        """End a reading that was interrupted; nothing happens to one that has ended."""
+        if shared := self._end(key, mine):
+            shared.cancel()
 
     def _end(self, key: Hashable, mine: _Reading[T], entry: _Entry[T] | None = None) -> Future[T] | None:
         """End a reading; remember what came of it, unless that may have changed meanwhile. Return who else waits."""
