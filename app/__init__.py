@@ -7,20 +7,20 @@ from collections.abc import Mapping
 import click
 from flask import Flask
 
-from app import chat, commands, config, cors, doctor, errors, health, keys, profile, record
-from app.answer import Failure
-from app.auth import Identify, Login
-from app.body import Bodies
-from app.config import Settings
-from app.limiter import Limiter
-from app.page import page
-from app.providers import PROVIDERS
-from app.service import Service
-from app.store import Store
-from app.streaming import Streams
-from app.upstream import Upstream
-from app.upstream.names import Names
-from app.waiting import find, start_thread
+from . import chat, commands, config, cors, doctor, errors, health, keys, profile, record
+from .answer import Failure
+from .auth import Identify, Login
+from .body import Bodies
+from .config import Settings
+from .limiter import Limiter
+from .page import page
+from .providers import PROVIDERS
+from .service import Service
+from .store import Store
+from .streaming import Streams
+from .upstream import Upstream
+from .upstream.names import Names
+from .waiting import find, start_thread
 
 logger = logging.getLogger(__name__)
 

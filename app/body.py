@@ -20,7 +20,7 @@ from gevent.lock import Semaphore
 from gevent.monkey import is_module_patched
 from gunicorn.http.errors import NoMoreData, ParseException
 
-from app.answer import Failure, Gone
+from .answer import Failure, Gone
 
 MAX_VALUES = 100_000
 """About how many values a body may hold, names included: parsing so many takes a tenth of a second."""

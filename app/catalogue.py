@@ -3,7 +3,7 @@
 import re
 from typing import Any, NamedTuple
 
-from app.question import Chat
+from .question import Chat
 
 
 class Family(NamedTuple):

@@ -7,12 +7,12 @@ from flask import Blueprint, Request, Response, after_this_request, request
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 
-from app import body, errors, schemas, streaming
-from app.question import Chat, Profile, Provider, require_key
-from app.record import Record
-from app.service import Service
-from app.upstream import asking
-from app.wire import WIRES, Wire
+from . import body, errors, schemas, streaming
+from .question import Chat, Profile, Provider, require_key
+from .record import Record
+from .service import Service
+from .upstream import asking
+from .wire import WIRES, Wire
 
 MAX_ACCEPT_CHARACTERS = 1024
 """How much is read of what the client would accept: taking it apart is the dearest of all headers."""

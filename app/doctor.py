@@ -8,10 +8,10 @@ from ipaddress import ip_address
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from app.answer import Failure
-from app.config import Settings
-from app.question import Provider
-from app.service import Service
+from .answer import Failure
+from .config import Settings
+from .question import Provider
+from .service import Service
 
 UNSAFE = "UNSAFE"
 EXPOSED = "EXPOSED"

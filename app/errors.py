@@ -7,7 +7,7 @@ import secrets
 from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from app.answer import Failure, Gone
+from .answer import Failure, Gone
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,128}")
 _SENTENCES = {404: ("not_found", "There is nothing at this address."), 413: ("too_large", "The request is too large.")}

@@ -2,8 +2,8 @@
 
 from flask import Blueprint, Response, jsonify
 
-from app.answer import Failure
-from app.service import Service
+from .answer import Failure
+from .service import Service
 
 
 def blueprint(service: Service) -> Blueprint:

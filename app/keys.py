@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 from flask import Blueprint, Response, jsonify, request
 
-from app.question import Provider
-from app.service import Service
+from .question import Provider
+from .service import Service
 
 
 def blueprint(service: Service, providers: Iterable[Provider]) -> Blueprint:

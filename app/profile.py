@@ -5,10 +5,10 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
-from app import body
-from app.answer import Failure
-from app.question import Profile, Provider, Setting, check_value, require_key
-from app.service import Service
+from . import body
+from .answer import Failure
+from .question import Profile, Provider, Setting, check_value, require_key
+from .service import Service
 
 MAX_SETTING_BYTES = 16 * 1024
 """The largest body that sets one."""

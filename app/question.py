@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.answer import Answer, Failure
-from app.upstream import Upstream
-from app.upstream.egress import check_endpoint
-from app.values import ENDPOINT, KEY, Form
+from .answer import Answer, Failure
+from .upstream import Upstream
+from .upstream.egress import check_endpoint
+from .values import ENDPOINT, KEY, Form
 
 
 @dataclass(frozen=True, slots=True)

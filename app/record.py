@@ -8,9 +8,9 @@ from typing import Self
 
 import msgspec
 
-from app.answer import Failure, Gone
-from app.log import LogStream
-from app.upstream.asking import Asking
+from .answer import Failure, Gone
+from .log import LogStream
+from .upstream.asking import Asking
 
 log = logging.getLogger(__name__)
 

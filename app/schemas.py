@@ -7,8 +7,8 @@ from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, validate
 
-from app.answer import Failure
-from app.question import Chat
+from .answer import Failure
+from .question import Chat
 
 MAX_MESSAGES = 1000
 MAX_PARTS = 10_000

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
-from app.auth import Login
-from app.body import Bodies
-from app.config import Settings
-from app.limiter import Limiter
-from app.store import Store
-from app.streaming import Streams
-from app.upstream import Upstream
+from .auth import Login
+from .body import Bodies
+from .config import Settings
+from .limiter import Limiter
+from .store import Store
+from .streaming import Streams
+from .upstream import Upstream
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,10 @@ from weakref import WeakSet
 
 from flask import Response
 
-from app.answer import Answer, Failure, Gone, Piece
-from app.config import Settings
-from app.record import Record
-from app.watch import Departures, Ending, Watch
+from .answer import Answer, Failure, Gone, Piece
+from .config import Settings
+from .record import Record
+from .watch import Departures, Ending, Watch
 
 HEADERS = {
     "X-Accel-Buffering": "no",

@@ -11,11 +11,11 @@ from typing import Any
 import gevent
 from gevent.monkey import get_original, is_module_patched
 
-from app import hosts
-from app.answer import Failure, Gone
-from app.hosts import NOBODY, Client
-from app.upstream.asking import Wait
-from app.waiting import READ, LoopWait
+from . import hosts
+from .answer import Failure, Gone
+from .hosts import NOBODY, Client
+from .upstream.asking import Wait
+from .waiting import READ, LoopWait
 
 _BEFORE_OTHERS = 2
 """libev's highest priority: a write to a client who is known to be gone would be an error in the server's log."""

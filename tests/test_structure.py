@@ -5,6 +5,7 @@ import importlib
 import pkgutil
 import re
 from collections.abc import Iterator
+from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
@@ -74,9 +75,18 @@ def imports(path: Path) -> Iterator[tuple[str, ast.stmt]]:
         if isinstance(node, ast.Import):
             yield from ((alias.name, node) for alias in node.names)
         if isinstance(node, ast.ImportFrom):
-            assert not node.level, f"{path}: a relative import"
-            names = [alias.name for alias in node.names] if node.module == "app" else [""]
-            yield from ((f"{node.module}.{name}".rstrip("."), node) for name in names)
+            module = _absolute(path, node)
+            names = [alias.name for alias in node.names] if module == "app" else [""]
+            yield from ((f"{module}.{name}".rstrip("."), node) for name in names)
+
+
+def _absolute(path: Path, node: ast.ImportFrom) -> str:
+    """Return the module that is imported from; ours are imported relatively, as the package has two names."""
+    assert (node.module or "").split(".")[0] != "app", f"{path}: not a relative import"
+    if not node.level:
+        return node.module or ""
+    package = ("app", *path.relative_to(APP).parts[:-1])
+    return ".".join([*package[: len(package) - node.level + 1], *filter(None, [node.module])])
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(APP)))
@@ -143,3 +153,10 @@ def test_the_readme_names_every_setting_with_its_default() -> None:
     for provider in PROVIDERS.values():
         for setting in (provider.key, *provider.settings):
             assert f"`{setting.variable}`" in readme, setting.variable
+
+
+def test_the_packages_that_are_installed_are_the_folders() -> None:
+    setup = ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    folders = {path.parent.relative_to(APP) for path in APP.rglob("*.py")}
+    assert set(setup["options"]["packages"].split()) == {".".join(["sluice", *folder.parts]) for folder in folders}

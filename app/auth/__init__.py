@@ -5,14 +5,14 @@ from collections.abc import Callable
 from flask import Request
 from werkzeug.exceptions import Forbidden, Unauthorized
 
-from app.answer import Failure
-from app.auth import cookie, local
-from app.auth.claims import Claims
-from app.auth.nobody import nobody
-from app.config import Settings
-from app.store import Store
-from app.store.profiles import MAX_USER_CHARACTERS
-from app.store.tokens import PREFIX
+from ..answer import Failure
+from ..config import Settings
+from ..store import Store
+from ..store.profiles import MAX_USER_CHARACTERS
+from ..store.tokens import PREFIX
+from . import cookie, local
+from .claims import Claims
+from .nobody import nobody
 
 Identify = Callable[[Request], object]
 """The login of an application around this one: returns the id of the user who sent a request, or None."""

@@ -16,10 +16,10 @@ from typing import Any
 
 import jwt
 
-from app.auth.jwks import Keys, Way
-from app.auth.nobody import nobody
-from app.config import Settings
-from app.store.profiles import MAX_USER_CHARACTERS
+from ..config import Settings
+from ..store.profiles import MAX_USER_CHARACTERS
+from .jwks import Keys, Way
+from .nobody import nobody
 
 LEEWAY_SECONDS = 30
 """How far clocks may disagree: for so long a token is good after its `exp`, and before its `nbf` and `iat`."""

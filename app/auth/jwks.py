@@ -18,7 +18,7 @@ from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined
 import httpcore2
 from jwt import PyJWK, PyJWTError
 
-from app.answer import Failure
+from ..answer import Failure
 
 _MAX_BYTES = 256 * 1024
 _MAX_KEYS = 100

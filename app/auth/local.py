@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from flask import Request
 
-from app.auth.nobody import nobody
+from .nobody import nobody
 
 LOCAL_USER = "local"
 

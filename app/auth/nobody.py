@@ -1,6 +1,6 @@
 """The one answer for everybody who is not known, whatever is wrong with what they showed."""
 
-from app.answer import Failure
+from ..answer import Failure
 
 
 def nobody(why: str = "") -> Failure:

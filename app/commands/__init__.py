@@ -5,12 +5,12 @@ from collections.abc import Iterable
 
 import click
 
-from app import doctor
-from app.answer import Failure
-from app.commands import profile, token, vault
-from app.question import Provider
-from app.service import Service
-from app.store import Store
+from .. import doctor
+from ..answer import Failure
+from ..question import Provider
+from ..service import Service
+from ..store import Store
+from . import profile, token, vault
 
 
 def groups(service: Service, providers: Iterable[Provider]) -> list[click.Command]:

@@ -3,8 +3,8 @@
 import click
 from flask.cli import AppGroup
 
-from app.answer import Failure
-from app.store.files import Inaccessible
+from ..answer import Failure
+from ..store.files import Inaccessible
 
 
 class Group(AppGroup):

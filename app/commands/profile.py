@@ -5,13 +5,13 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 import click
 
-from app.answer import Failure
-from app.auth.local import LOCAL_USER
-from app.commands.group import Group
-from app.commands.user import user_option
-from app.question import Provider, Setting, check_value
-from app.service import Service
-from app.store import chatbot_ui
+from ..answer import Failure
+from ..auth.local import LOCAL_USER
+from ..question import Provider, Setting, check_value
+from ..service import Service
+from ..store import chatbot_ui
+from .group import Group
+from .user import user_option
 
 _user = user_option(default=LOCAL_USER, show_default=True)
 

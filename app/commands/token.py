@@ -4,10 +4,10 @@ from datetime import datetime
 
 import click
 
-from app.commands.group import Group
-from app.commands.user import user_option
-from app.store.remembered import FRESH_SECONDS
-from app.store.tokens import Tokens
+from ..store.remembered import FRESH_SECONDS
+from ..store.tokens import Tokens
+from .group import Group
+from .user import user_option
 
 
 def group(tokens: Tokens) -> click.Command:

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import click
 
-from app.store.profiles import MAX_USER_CHARACTERS
+from ..store.profiles import MAX_USER_CHARACTERS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -2,8 +2,8 @@
 
 import click
 
-from app.commands.group import Group
-from app.store.profiles import Profiles
+from ..store.profiles import Profiles
+from .group import Group
 
 
 def group(profiles: Profiles) -> click.Command:

@@ -12,12 +12,12 @@ from weakref import WeakMethod
 
 from limits import RateLimitItem, parse_many
 
-from app.answer import Failure
-from app.config import SettingError, Settings
-from app.limiter.line import pool
-from app.limiter.shared import Shared
-from app.limiter.slots import Lease, Slots
-from app.limiter.window import Window
+from ..answer import Failure
+from ..config import SettingError, Settings
+from .line import pool
+from .shared import Shared
+from .slots import Lease, Slots
+from .window import Window
 
 LEASE_SECONDS = 30
 """How long Redis keeps the slot of a process that was killed. One that runs renews its slots three times in it."""

@@ -11,7 +11,7 @@ from redis import ConnectionPool, Redis, RedisError, TimeoutError  # noqa: A004 
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from app.config import SettingError
+from ..config import SettingError
 
 TURN_SECONDS, TURNS = 0.02, 4
 """How long an answer is waited for: 80 ms, in turns. Where something else held up the event loop for all that time,

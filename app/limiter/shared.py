@@ -11,8 +11,8 @@ from limits.storage import RedisStorage
 from limits.strategies import MovingWindowRateLimiter
 from redis import ConnectionPool, RedisError
 
-from app.limiter.line import Line
-from app.limiter.slots import Lease, Slots
+from .line import Line
+from .slots import Lease, Slots
 
 _NOW = "local now = redis.call('TIME') now = now[1] * 1000 + math.floor(now[2] / 1000)"
 _ACQUIRE = f"""{_NOW}

@@ -1,6 +1,6 @@
 """Whom to ask: one file a provider. A new one is its file, and its name in `PROVIDERS`."""
 
-from app.providers import azure, groq, mistral, openai
-from app.question import Provider
+from ..question import Provider
+from . import azure, groq, mistral, openai
 
 PROVIDERS: dict[str, Provider] = {module.PROVIDER.name: module.PROVIDER for module in (openai, azure, groq, mistral)}

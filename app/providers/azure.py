@@ -4,11 +4,11 @@ import json
 import re
 from urllib.parse import quote
 
-from app import catalogue, values
-from app.answer import Answer, Failure
-from app.question import Chat, Profile, Provider, Setting
-from app.upstream import Upstream
-from app.upstream.account import Account
+from .. import catalogue, values
+from ..answer import Answer, Failure
+from ..question import Chat, Profile, Provider, Setting
+from ..upstream import Upstream
+from ..upstream.account import Account
 
 _PATH = re.compile(
     r"""

@@ -1,10 +1,10 @@
 """Groq (https://console.groq.com/docs/api-reference#chat-create)."""
 
-from app import catalogue, values
-from app.answer import Answer
-from app.question import Chat, Profile, Provider, Setting
-from app.upstream import Upstream
-from app.upstream.account import Account
+from .. import catalogue, values
+from ..answer import Answer
+from ..question import Chat, Profile, Provider, Setting
+from ..upstream import Upstream
+from ..upstream.account import Account
 
 LABEL = "Groq"
 KEY = Setting("groq_api_key", "GROQ_API_KEY", values.KEY)

@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-from app import catalogue, values
-from app.answer import Answer
-from app.question import Chat, Profile, Provider, Setting
-from app.upstream import Upstream
-from app.upstream.account import Account
+from .. import catalogue, values
+from ..answer import Answer
+from ..question import Chat, Profile, Provider, Setting
+from ..upstream import Upstream
+from ..upstream.account import Account
 
 LABEL = "Mistral"
 KEY = Setting("mistral_api_key", "MISTRAL_API_KEY", values.KEY)

@@ -6,8 +6,8 @@ from typing import Any
 
 import gevent
 
-from app import streaming
-from app.server import worker as connections
+from .. import streaming
+from . import worker as connections
 
 
 def post_fork(server: Any, worker: Any) -> None:  # noqa: ANN401

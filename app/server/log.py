@@ -5,7 +5,7 @@ from typing import Any
 
 from gunicorn.glogging import Logger as GunicornLogger
 
-from app.log import LogStream
+from ..log import LogStream
 
 
 class Logger(GunicornLogger):  # type: ignore[misc]  # gunicorn has no types

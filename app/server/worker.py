@@ -15,8 +15,8 @@ from gevent.monkey import get_original
 from gunicorn.http.errors import ParseException
 from gunicorn.workers.ggevent import GeventWorker
 
-from app import streaming
-from app.server.settings import number
+from .. import streaming
+from .settings import number
 
 HEADER_SECONDS = number("HEADER_TIMEOUT_SECONDS", 10)
 WRITE_SECONDS = number("WRITE_TIMEOUT_SECONDS", 30)

@@ -3,6 +3,6 @@
 `python -m app.simulator --help` says where and how. What it answers is exported for tests to compare with.
 """
 
-from app.simulator.text import ANSWER, EMOJI, REASONING, words
+from .text import ANSWER, EMOJI, REASONING, words
 
 __all__ = ["ANSWER", "EMOJI", "REASONING", "words"]

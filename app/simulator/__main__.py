@@ -4,10 +4,10 @@ import argparse
 import asyncio
 import sys
 
-from app.simulator import faults
-from app.simulator.desk import KEPT, Desk
-from app.simulator.dialects import DIALECTS
-from app.simulator.server import serve
+from . import faults
+from .desk import KEPT, Desk
+from .dialects import DIALECTS
+from .server import serve
 
 _ABOUT = "A model provider on this machine: it speaks four dialects truly, and misbehaves on request."
 _MORE = """\
@@ -43,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     origin = "http://127.0.0.1:9100"
     bases = "\n".join(f"  {name:<9} {origin}{dialect.base}" for name, dialect in DIALECTS.items())
     parser = argparse.ArgumentParser(
-        prog="python -m app.simulator",
+        prog=f"python -m {__package__}",
         description=_ABOUT,
         epilog=_MORE.format(bases=bases, kept=KEPT, faults=faults.table()),
         formatter_class=argparse.RawDescriptionHelpFormatter,

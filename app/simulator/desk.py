@@ -5,11 +5,11 @@ import time
 from collections import deque
 from dataclasses import dataclass, field, replace
 
-from app.simulator.dialect import Asked, Dialect, Json, Trouble, encode
-from app.simulator.dialects import DIALECTS
-from app.simulator.faults import Faults, UnknownFaultError, parse
-from app.simulator.reply import REDIRECTED, Reply, answer, refuse, refuse_as
-from app.simulator.script import whole
+from .dialect import Asked, Dialect, Json, Trouble, encode
+from .dialects import DIALECTS
+from .faults import Faults, UnknownFaultError, parse
+from .reply import REDIRECTED, Reply, answer, refuse, refuse_as
+from .script import whole
 
 KEPT = 1000
 """How many requests are remembered."""

@@ -9,9 +9,9 @@ from email.utils import formatdate
 from itertools import chain, cycle, islice
 from typing import Protocol
 
-from app.simulator.desk import Note
-from app.simulator.reply import Reply, phrase
-from app.simulator.script import BYTE_CHUNK
+from .desk import Note
+from .reply import Reply, phrase
+from .script import BYTE_CHUNK
 
 _JOINED = 256
 _RESET = struct.pack("ii", 1, 0)

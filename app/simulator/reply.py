@@ -7,9 +7,9 @@ from http import HTTPStatus
 from types import MappingProxyType
 from typing import NamedTuple
 
-from app.simulator.dialect import Asked, Dialect, Refusal, Trouble, encode, filled
-from app.simulator.faults import Faults
-from app.simulator.script import Script, completion, stream, whole
+from .dialect import Asked, Dialect, Refusal, Trouble, encode, filled
+from .faults import Faults
+from .script import Script, completion, stream, whole
 
 REDIRECTED = "/redirected"
 """Where the fault `redirect` leads: the same path with this behind it."""

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Literal
 
-from app.simulator.dialect import DONE, Dialect, Story
-from app.simulator.faults import Faults, parse
-from app.simulator.text import EMOJI_PIECES, REASONING, WORDS, WORDS_AGAIN, pieces, words
+from .dialect import DONE, Dialect, Story
+from .faults import Faults, parse
+from .text import EMOJI_PIECES, REASONING, WORDS, WORDS_AGAIN, pieces, words
 
 Ending = Literal["clean", "silence", "close", "reset"]
 """What follows the last event: the end that HTTP knows, nothing, a closed connection, a TCP reset."""

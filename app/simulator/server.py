@@ -8,8 +8,8 @@ from typing import cast
 
 import httptools
 
-from app.simulator.desk import Desk, Note, Request
-from app.simulator.play import play
+from .desk import Desk, Note, Request
+from .play import play
 
 _BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _BACKLOG = 1024

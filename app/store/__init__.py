@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from app.config import Settings
-from app.store.database import Database
-from app.store.profiles import Profiles
-from app.store.tokens import Tokens
+from ..config import Settings
+from .database import Database
+from .profiles import Profiles
+from .tokens import Tokens
 
 
 class Store:

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Connection, Select, column, create_engine,
 from sqlalchemy.exc import ArgumentError, NoSuchTableError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from app.config import with_driver
+from ..config import with_driver
 
 BATCH = 500
 

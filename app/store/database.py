@@ -15,11 +15,11 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
-from app.answer import Failure
-from app.config import SettingError
-from app.store.files import Inaccessible, make_private, require_access
-from app.store.migrate import SCHEMA, migrate
-from app.store.vault import Vault
+from ..answer import Failure
+from ..config import SettingError
+from .files import Inaccessible, make_private, require_access
+from .migrate import SCHEMA, migrate
+from .vault import Vault
 
 T = TypeVar("T")
 

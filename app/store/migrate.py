@@ -11,9 +11,9 @@ from time import monotonic, sleep
 from sqlalchemy import Connection, Engine, column, inspect, select, table, text
 from sqlalchemy.schema import CreateSchema
 
-from app.store import tables
-from app.store.files import open_lock
-from app.store.vault import Vault
+from . import tables
+from .files import open_lock
+from .vault import Vault
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 SCHEMA = "sluice"
@@ -40,7 +40,7 @@ def migrate(engine: Engine, vault: Vault) -> None:
 
 def _upgrade(engine: Engine, vault: Vault) -> bool:
     """Run the migrations; tell whether an SQLite database had settings in plain text."""
-    alembic = import_module("app.store.upgrade")  # before others wait for this process
+    alembic = import_module(".upgrade", __package__)  # before others wait for this process
     with engine.begin() as connection:
         is_postgres = engine.dialect.name == "postgresql"
         if is_postgres:

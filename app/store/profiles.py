@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from app.answer import Failure
-from app.store import tables
-from app.store.database import Database
-from app.store.remembered import Remembered
+from ..answer import Failure
+from . import tables
+from .database import Database
+from .remembered import Remembered
 
 MAX_USER_CHARACTERS = 200
 BATCH = 500

@@ -8,8 +8,8 @@ from threading import Lock
 from time import monotonic
 from typing import Generic, NamedTuple, TypeVar
 
-from app.answer import Failure
-from app.store.database import Database
+from ..answer import Failure
+from .database import Database
 
 T = TypeVar("T")
 

@@ -15,11 +15,11 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
-from app.answer import Failure
-from app.store import remembered, tables
-from app.store.database import Database
-from app.store.profiles import Profiles
-from app.store.remembered import Remembered
+from ..answer import Failure
+from . import remembered, tables
+from .database import Database
+from .profiles import Profiles
+from .remembered import Remembered
 
 PREFIX = "sluice_"
 RECORD_SECONDS = 60

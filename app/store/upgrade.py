@@ -10,14 +10,15 @@ from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy import Connection
 
-from app.store.vault import Vault
+from . import tables
+from .vault import Vault
 
 
 def upgrade(connection: Connection, migrations: Path, vault: Vault, schema: str | None) -> None:
     """Run the migrations up to the newest. Raises `OSError` for a database that they do not know."""
     config = Config()
     config.set_main_option("script_location", str(migrations).replace("%", "%%"))
-    config.attributes.update(connection=connection, vault=vault)
+    config.attributes.update(connection=connection, vault=vault, target_metadata=tables.metadata)
     if schema:
         config.attributes.update(version_table_schema=schema)
     try:

@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
-from app.answer import Failure
-from app.config import SettingError
+from ..answer import Failure
+from ..config import SettingError
 
 log = logging.getLogger(__name__)
 

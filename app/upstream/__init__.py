@@ -6,16 +6,16 @@ from typing import Any
 import httpx2
 import openai
 
-from app.answer import Answer, Failure
-from app.config import Settings
-from app.upstream import asking
-from app.upstream.account import Account
-from app.upstream.completions import complete
-from app.upstream.corrections import Corrections
-from app.upstream.egress import check_endpoint, is_listed, parse
-from app.upstream.models import check_key
-from app.upstream.names import Names
-from app.upstream.transport import Transport
+from ..answer import Answer, Failure
+from ..config import Settings
+from . import asking
+from .account import Account
+from .completions import complete
+from .corrections import Corrections
+from .egress import check_endpoint, is_listed, parse
+from .models import check_key
+from .names import Names
+from .transport import Transport
 
 MAX_CLIENTS = 500
 

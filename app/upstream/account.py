@@ -7,8 +7,8 @@ from functools import lru_cache
 
 import openai
 
-from app.answer import Failure
-from app.upstream.egress import parse
+from ..answer import Failure
+from .egress import parse
 
 
 @dataclass(frozen=True, slots=True)

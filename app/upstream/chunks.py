@@ -7,15 +7,15 @@ from typing import Any
 
 import msgspec
 
-from app.answer import Failure, Finish, Piece, Reasoning, Text
-from app.upstream import tolerant, words
-from app.upstream.content import Kind, bad_data, delta_says
-from app.upstream.events import ErrorEvent, StrayLines
-from app.upstream.messages import Messages
-from app.upstream.plain import decode, decode_silent
-from app.upstream.refusal import cleaned, reported
-from app.upstream.usage import counts
-from app.upstream.words import FAILED, FILTERED
+from ..answer import Failure, Finish, Piece, Reasoning, Text
+from . import tolerant, words
+from .content import Kind, bad_data, delta_says
+from .events import ErrorEvent, StrayLines
+from .messages import Messages
+from .plain import decode, decode_silent
+from .refusal import cleaned, reported
+from .usage import counts
+from .words import FAILED, FILTERED
 
 END = b"[DONE]"
 MAX_UNPLAIN_CHUNKS = 200_000

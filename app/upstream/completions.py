@@ -7,16 +7,16 @@ from typing import Any
 
 import openai
 
-from app.answer import Answer, Failure, Gone, Piece, Silence
-from app.config import Settings
-from app.upstream import asking
-from app.upstream.account import Account
-from app.upstream.chunks import END, ChunkReader
-from app.upstream.corrections import Corrections
-from app.upstream.events import ErrorEvent, EventReader
-from app.upstream.refusal import error_answer, refused
-from app.upstream.request import send
-from app.upstream.transport import Body, Refusal
+from ..answer import Answer, Failure, Gone, Piece, Silence
+from ..config import Settings
+from . import asking
+from .account import Account
+from .chunks import END, ChunkReader
+from .corrections import Corrections
+from .events import ErrorEvent, EventReader
+from .refusal import error_answer, refused
+from .request import send
+from .transport import Body, Refusal
 
 SETTLE_SECONDS = 0.1
 """How long the last bytes of HTTP may follow the end marker, which many providers send by themselves; without them the

@@ -10,8 +10,8 @@ from typing import Any
 
 import httptools
 
-from app.answer import Failure, Gone
-from app.upstream.asking import Wait, current, patiently
+from ..answer import Failure, Gone
+from .asking import Wait, current, patiently
 
 _READ_BYTES = 64 * 1024
 _MAX_HEADER_BYTES = 100 * 1024

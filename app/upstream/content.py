@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from app.answer import Failure, Reasoning, Text
-from app.upstream.words import members
+from ..answer import Failure, Reasoning, Text
+from .words import members
 
 MAX_PARTS = 10_000
 """How many parts one content may have, in whatever depth."""

@@ -9,10 +9,10 @@ from typing import Any
 
 import openai
 
-from app.answer import Failure
-from app.upstream import asking
-from app.upstream.refusal import blames
-from app.upstream.transport import Body
+from ..answer import Failure
+from . import asking
+from .refusal import blames
+from .transport import Body
 
 OPTIONAL = "stream_options"
 """The one parameter without which an answer is as good; only its usage may be missing."""

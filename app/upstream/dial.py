@@ -15,10 +15,10 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # typeshed leaves it out
 
-from app.answer import Failure, Gone
-from app.upstream.asking import current, patiently
-from app.upstream.egress import Origin, require_public
-from app.upstream.names import Address, Names
+from ..answer import Failure, Gone
+from .asking import current, patiently
+from .egress import Origin, require_public
+from .names import Address, Names
 
 _MAX_REPLY_BYTES = 16 * 1024
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import httpx2
 
-from app.answer import Failure
+from ..answer import Failure
 
 PORTS = frozenset({443})
 """The ports on which an endpoint of a user's may be."""

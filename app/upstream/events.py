@@ -3,7 +3,7 @@
 import re
 from itertools import dropwhile
 
-from app.answer import Failure
+from ..answer import Failure
 
 MAX_EVENT_BYTES = 1024 * 1024
 MAX_STREAM_BYTES = 32 * 1024 * 1024

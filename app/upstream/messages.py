@@ -1,6 +1,6 @@
 """Messages beside the deltas: each the answer so far, or the next part of it."""
 
-from app.answer import Failure
+from ..answer import Failure
 
 MAX_KEPT = 1024 * 1024
 """How many characters of them are kept."""

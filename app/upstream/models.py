@@ -2,9 +2,9 @@
 
 import openai
 
-from app.answer import Failure
-from app.upstream.account import Account
-from app.upstream.request import send
+from ..answer import Failure
+from .account import Account
+from .request import send
 
 CHECK_SECONDS = 8.0
 """How long the list is waited for; the sentence of a refusal may take the transport's `ERROR_SECONDS` more."""

@@ -14,8 +14,8 @@ from io import FileIO
 from threading import Lock, Thread
 from typing import Any
 
-from app.answer import Failure
-from app.upstream.asking import current
+from ..answer import Failure
+from .asking import current
 
 MAX_LOOKUPS = 32
 """How many names of users' endpoints are looked up at once."""

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from app.upstream.words import PLAIN, PLAIN_INNER
+from .words import PLAIN, PLAIN_INNER
 
 _Delta = msgspec.defstruct(
     "_Delta",

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from math import ceil
 
-from app.answer import Failure
-from app.upstream.account import Account
-from app.upstream.sentence import layers, plainly_named, read, read_json, sentence
+from ..answer import Failure
+from .account import Account
+from .sentence import layers, plainly_named, read, read_json, sentence
 
 MAX_MESSAGE_CHARACTERS = 500
 MIN_PART_CHARACTERS = 8

@@ -4,9 +4,9 @@ from typing import Any
 
 import openai
 
-from app.upstream.account import Account
-from app.upstream.refusal import refused
-from app.upstream.transport import Body
+from .account import Account
+from .refusal import refused
+from .transport import Body
 
 _UNREAD = {"X-Stainless-Raw-Response": "stream"}
 """What the SDK's `with_streaming_response` marks a request with; it does not leave."""

@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from app.answer import Failure
-from app.upstream import words
-from app.upstream.content import Said, bad_data, choice_says, hides
-from app.upstream.sentence import plainly_named, read_json
-from app.upstream.words import members
+from ..answer import Failure
+from . import words
+from .content import Said, bad_data, choice_says, hides
+from .sentence import plainly_named, read_json
+from .words import members
 
 MAX_ITEMS = 30_000
 """How many commas and brackets are decoded of one chunk; of a larger one, only what is needed, up to as many."""

@@ -14,13 +14,13 @@ from time import monotonic
 
 import httpx2
 
-from app.answer import Failure
-from app.config import Settings
-from app.upstream import asking
-from app.upstream.connection import Connection, Response
-from app.upstream.dial import NAMES, Proxy, dial
-from app.upstream.egress import Origin, origin_of
-from app.upstream.names import Names
+from ..answer import Failure
+from ..config import Settings
+from . import asking
+from .connection import Connection, Response
+from .dial import NAMES, Proxy, dial
+from .egress import Origin, origin_of
+from .names import Names
 
 OUTBOUND_HEADERS = frozenset(
     {b"accept", b"api-key", b"authorization", b"content-length", b"content-type", b"openai-organization", b"user-agent"}

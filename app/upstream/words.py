@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-from app.upstream.sentence import plainly_named
+from .sentence import plainly_named
 
 FAILED = "error"
 """The reason of an answer that did not end but failed."""

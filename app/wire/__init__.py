@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
-from app.answer import Answer
-from app.wire import text, ui
+from ..answer import Answer
+from . import text, ui
 
 
 class Wire(Protocol):

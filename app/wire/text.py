@@ -5,7 +5,7 @@ Text has no channel of its own for bad news, and a client may take even a broken
 
 from collections.abc import Iterator
 
-from app.answer import Answer, Failure, Finish, Piece, Text
+from ..answer import Answer, Failure, Finish, Piece, Text
 
 MODE = "text"
 HEADERS = {"Content-Type": "text/plain; charset=utf-8"}

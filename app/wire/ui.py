@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from app.answer import Answer, Failure, Finish, Piece, Reasoning, Silence, Text
+from ..answer import Answer, Failure, Finish, Piece, Reasoning, Silence, Text
 
 MODE = "sse"
 HEADERS = {"Content-Type": "text/event-stream", "x-vercel-ai-ui-message-stream": "v1"}

@@ -2,10 +2,10 @@
 
 from types import MappingProxyType
 
-from app.simulator.dialects.azure import AZURE
-from app.simulator.dialects.groq import GROQ
-from app.simulator.dialects.mistral import MISTRAL
-from app.simulator.dialects.openai import OPENAI
+from .azure import AZURE
+from .groq import GROQ
+from .mistral import MISTRAL
+from .openai import OPENAI
 
 DIALECTS = MappingProxyType({dialect.name: dialect for dialect in (OPENAI, AZURE, GROQ, MISTRAL)})
 """Every dialect, by the first segment of its paths."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from urllib.parse import parse_qs, unquote
 
-from app.simulator.dialect import (
+from ..dialect import (
     CREATED,
     DONE,
     Asked,
@@ -19,7 +19,7 @@ from app.simulator.dialect import (
     event,
     model_in,
 )
-from app.simulator.dialects import openai
+from . import openai
 
 _DATED_PATH = re.compile(r"/openai/deployments/([^/]+)/chat/completions")
 _VERSION = re.compile(r"\d{4}-\d\d-\d\d(-preview)?")

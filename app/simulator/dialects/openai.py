@@ -4,7 +4,7 @@ import re
 from types import MappingProxyType
 from typing import Any
 
-from app.simulator.dialect import (
+from ..dialect import (
     CREATED,
     DONE,
     Asked,
