@@ -8,10 +8,10 @@ import click
 from flask import Flask
 
 from . import chat, commands, config, cors, doctor, errors, health, keys, profile, record
-from .answer import Failure
 from .auth import Identify, Login
 from .body import Bodies
 from .config import Settings
+from .failure import Failure
 from .limiter import Limiter
 from .page import page
 from .providers import PROVIDERS
@@ -34,7 +34,7 @@ def create_app(settings: Settings | None = None, identify: Identify | None = Non
     settings = settings or read_settings(os.environ)
     service = _service(settings, identify)
     record.start_log()
-    app = Flask(__name__, static_folder=None)
+    app = errors.Application(__name__, static_folder=None)
     app.url_map.merge_slashes = False  # which would redirect, with a page of HTML
     app.extensions["streams"] = service.streams
     errors.register(app)

@@ -1,11 +1,7 @@
-"""The answer's half of the seam between whom we ask and whom we tell: its pieces, and how it fails."""
+"""The answer: its pieces, which are all that passes between those who ask and those who tell."""
 
-import errno
-from collections.abc import Callable, Iterator, Mapping
-from types import MappingProxyType
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
-
-_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 class Text(NamedTuple):
@@ -58,40 +54,3 @@ class Answer:
     def __next__(self) -> list[Piece]:
         """Wait for the next read that brought a piece."""
         return next(self._reads)
-
-
-class Failure(Exception):
-    """Something a person is told: a status, a code of the closed set below, and a sentence to act on."""
-
-    def __init__(self, status: int, code: str, message: str, headers: Mapping[str, str] = _NO_HEADERS) -> None:
-        """Take the HTTP status, the code, the sentence, and headers that go with them (`Retry-After`, ...)."""
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.message = message
-        self.headers = headers
-
-
-class Gone(ConnectionResetError):
-    """The reader left. Thrown into whatever the request was waiting for; never the provider's failure.
-
-    A `ConnectionResetError` with its number, because that is what WSGI servers let pass in silence.
-    """
-
-    def __init__(self, outcome: str = "client_gone") -> None:
-        """Take how the chat is to be counted: `client_gone`, or `client_stalled` for one who stopped reading."""
-        super().__init__(errno.ECONNRESET, outcome)
-        self.outcome = outcome
-
-
-CODES = frozenset(
-    """
-    bad_body bad_type too_large body_timeout bad_key missing_key unauth forbidden_origin not_found method
-    rate_limited shed draining blocked_endpoint
-    provider_auth provider_denied provider_bad_request provider_too_large provider_rate_limited provider_quota
-    provider_error provider_overloaded content_filter
-    up_connect up_dns up_tls up_timeout up_idle up_reset up_truncated up_bad_data up_too_large up_encoding up_redirect
-    up_protocol up_empty db_unavailable auth_unavailable vault_locked internal
-    """.split()
-)
-"""Every `code` that an error can carry."""

@@ -20,7 +20,7 @@ from gevent.lock import Semaphore
 from gevent.monkey import is_module_patched
 from gunicorn.http.errors import NoMoreData, ParseException
 
-from .answer import Failure, Gone
+from .failure import Code, Failure, Gone
 
 MAX_VALUES = 100_000
 """About how many values a body may hold, names included: parsing so many takes a tenth of a second."""
@@ -87,7 +87,7 @@ class Bodies:
         is_too_much_for_one = held > taken and held + number > self._most * USER_SHARE
         if is_too_much_for_one or (total > taken and total + number > self._most):
             message = "The service is reading as much as it can. Please try again in a moment."
-            raise Failure(503, "shed", message, {"Retry-After": "1"})
+            raise Failure(Code.SHED, message)
 
     def _give_back(self, user: str, number: int) -> None:
         with self._lock:
@@ -112,7 +112,7 @@ def read_json(
     """
     encoding = request.headers.get("Content-Encoding", "").strip().lower()
     if request.mimetype == "multipart/form-data" or encoding not in ("", "identity"):
-        raise Failure(415, "bad_type", "The body must be plain JSON, not a file upload and not compressed.")
+        raise Failure(Code.BAD_TYPE, "The body must be plain JSON, not a file upload and not compressed.")
     data = _read(request, limit, seconds, grow)
     marks = _marks(data)
     grow(len(data) * _width(data) + VALUE_BYTES * min(marks, MAX_VALUES))
@@ -138,7 +138,7 @@ def _read(request: Request, limit: int, seconds: float, grow: Callable[[int], No
             return _read_chunks(source, limit, grow) if length is None else _read_length(source, length, grow)
     except TooManyChunks as error:
         message = "The body comes in too many small chunks. Please send larger ones, or a Content-Length."
-        raise Failure(400, "bad_body", message) from error
+        raise Failure(Code.BAD_BODY, message) from error
     except NoMoreData as error:
         raise _invalid("it ends before it is whole") from error
     except ParseException as error:
@@ -181,7 +181,7 @@ def _refuse_chunks(request: Request) -> None:
     """Refuse a body that the server hands on as it came, in chunks whose end the application cannot see."""
     if "Transfer-Encoding" in request.headers:
         message = "The request's body needs a Content-Length: this server takes no body in chunks."
-        raise Failure(411, "bad_body", message)
+        raise Failure(Code.BAD_BODY, message, status=411)
 
 
 def _why_unread(error: OSError) -> Failure | Gone:
@@ -192,7 +192,7 @@ def _why_unread(error: OSError) -> Failure | Gone:
 
 
 def _late() -> Failure:
-    return Failure(408, "body_timeout", "The request's body did not arrive in time. Please try again.")
+    return Failure(Code.BODY_TIMEOUT, "The request's body did not arrive in time. Please try again.")
 
 
 @contextmanager
@@ -276,9 +276,9 @@ def _refuse_constant(name: str) -> None:
 
 
 def _invalid(why: str) -> Failure:
-    return Failure(400, "bad_body", f"The body is not valid JSON: {why[:1].lower()}{why[1:]}.")
+    return Failure(Code.BAD_BODY, f"The body is not valid JSON: {why[:1].lower()}{why[1:]}.")
 
 
 def _too_large(limit: int) -> Failure:
     size = f"{limit // 1024} KiB" if limit < 1024**2 else f"{limit // 1024**2} MiB"
-    return Failure(413, "too_large", f"The request is larger than {size}.")
+    return Failure(Code.TOO_LARGE, f"The request is larger than {size}.")

@@ -8,8 +8,8 @@ from ipaddress import ip_address
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from .answer import Failure
 from .config import Settings
+from .failure import Failure
 from .question import Provider
 from .service import Service
 

@@ -3,22 +3,37 @@
 import logging
 import re
 import secrets
+from collections.abc import Mapping
 
 from flask import Flask, Response, g, jsonify, request
+from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from .answer import Failure, Gone
+from .failure import Code, Failure, Gone
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,128}")
-_SENTENCES = {404: ("not_found", "There is nothing at this address."), 413: ("too_large", "The request is too large.")}
+_SENTENCES = {
+    404: (Code.NOT_FOUND, "There is nothing at this address."),
+    413: (Code.TOO_LARGE, "The request is too large."),
+}
 
 log = logging.getLogger(__name__)
+
+
+class Application(Flask):
+    """A Flask application whose views may raise `Gone`, which is no `Exception` and would pass Flask's handlers."""
+
+    def dispatch_request(self) -> ResponseReturnValue:
+        """Call the view of the request."""
+        try:
+            return super().dispatch_request()
+        except Gone as gone:
+            return _tell_nobody(gone)
 
 
 def register(app: Flask) -> None:
     """Answer every error of the application as JSON, and give every answer its request id."""
     app.register_error_handler(Failure, _tell)
-    app.register_error_handler(Gone, _tell_nobody)
     app.register_error_handler(HTTPException, _tell_http)
     app.register_error_handler(Exception, _tell_bug)
     app.after_request(_add_headers)
@@ -39,27 +54,31 @@ def _add_headers(response: Response) -> Response:
 
 
 def _tell(failure: Failure) -> Response:
-    response = jsonify(message=failure.message, code=failure.code, requestId=request_id())
-    response.status_code = failure.status
-    response.headers.update(failure.headers)
+    return _error(failure.status, failure.code, failure.message, failure.headers)
+
+
+def _error(status: int, code: str, message: str, headers: Mapping[str, str]) -> Response:
+    response = jsonify(message=message, code=code, requestId=request_id())
+    response.status_code = status
+    response.headers.update(headers)
     response.headers["Cache-Control"] = "no-store"
     return response
 
 
 def _tell_nobody(gone: Gone) -> Response:
-    """Answer a reader who has left, for the server's record only: 499, as nginx has it."""
-    return _tell(Failure(499, gone.outcome, "The connection was closed."))
+    """Answer a client that has left, for the server's access log only: 499, as nginx has it."""
+    return _error(499, gone.outcome, "The connection was closed.", {})
 
 
 def _tell_http(error: HTTPException) -> Response:
     if isinstance(error, MethodNotAllowed):
         methods = ", ".join(sorted(error.valid_methods or ()))
-        return _tell(Failure(405, "method", f"This address does not take {request.method}.", {"Allow": methods}))
-    code, sentence = _SENTENCES.get(error.code or 500, ("bad_body", "The request could not be understood."))
-    return _tell(Failure(error.code or 500, code, sentence))
+        return _tell(Failure(Code.METHOD, f"This address does not take {request.method}.", {"Allow": methods}))
+    code, sentence = _SENTENCES.get(error.code or 500, (Code.BAD_BODY, "The request could not be understood."))
+    return _tell(Failure(code, sentence, status=error.code))
 
 
 def _tell_bug(error: Exception) -> Response:
     """Log what only we can mend; the client learns that it was not its fault."""
     log.error("A mistake of ours in request %s", request_id(), exc_info=error)
-    return _tell(Failure(500, "internal", "An unexpected error occurred"))
+    return _tell(Failure(Code.INTERNAL, "An unexpected error occurred"))

@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Response, jsonify
 
-from .answer import Failure
+from .failure import Code, Failure
 from .service import Service
 
 
@@ -17,7 +17,7 @@ def blueprint(service: Service) -> Blueprint:
     @routes.get("/readyz")
     def ready() -> Response:
         if service.streams.draining:
-            raise Failure(503, "draining", "The service is restarting.", {"Retry-After": "5"})
+            raise Failure(Code.DRAINING, "The service is restarting.")
         service.store.database.check()
         limiter = service.limiter
         limits = {"counted": "in Redis" if limiter.shared else "in this process", "fallbacks": limiter.fallbacks}

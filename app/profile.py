@@ -6,7 +6,7 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, request
 
 from . import body
-from .answer import Failure
+from .failure import Code, Failure
 from .question import Profile, Provider, Setting, check_value, require_key
 from .service import Service
 
@@ -56,7 +56,7 @@ def blueprint(service: Service, providers: Iterable[Provider]) -> Blueprint:
 
     def _find(name: str) -> tuple[Provider, Setting]:
         if name not in offered:
-            raise Failure(404, "not_found", "There is no such setting.")
+            raise Failure(Code.NOT_FOUND, "There is no such setting.")
         return offered[name]
 
     return routes
@@ -109,7 +109,7 @@ def _own(profile: Profile, name: str) -> str | None:
     try:
         return profile.own.get(name)
     except Failure as failure:
-        if failure.code != "vault_locked":
+        if failure.code is not Code.VAULT_LOCKED:
             raise
         return None
 

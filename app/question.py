@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .answer import Answer, Failure
+from .answer import Answer
+from .failure import Code, Failure
 from .upstream import Upstream
 from .upstream.egress import check_endpoint
 from .values import ENDPOINT, KEY, Form
@@ -112,14 +113,14 @@ def require_key(provider: Provider, profile: Profile) -> None:
     if not profile.get(provider.key.name):
         is_theirs = profile.policy == "environment-only"
         remedy = "Whoever runs this service has to set it." if is_theirs else "Please set it in your profile settings."
-        raise Failure(400, "missing_key", f"{provider.label} API Key not found. {remedy}")
+        raise Failure(Code.MISSING_KEY, f"{provider.label} API Key not found. {remedy}")
 
 
 def check_value(setting: Setting, value: object, allowed_endpoints: tuple[str, ...]) -> str:
     """Return a setting's value as it is kept. Raises `Failure` 400 for one that it cannot have."""
     kept = value.strip() if isinstance(value, str) else ""
     if not setting.form.fits(kept):
-        raise Failure(400, "bad_body", f"{setting.name} {setting.form.sentence}.")
+        raise Failure(Code.BAD_BODY, f"{setting.name} {setting.form.sentence}.")
     if setting.is_endpoint:
         check_endpoint(setting.meant(kept), allowed_endpoints)
     return kept

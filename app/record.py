@@ -8,7 +8,7 @@ from typing import Self
 
 import msgspec
 
-from .answer import Failure, Gone
+from .failure import Code, Failure, Gone
 from .log import LogStream
 from .upstream.asking import Asking
 
@@ -89,7 +89,7 @@ def _outcome(error: BaseException | None) -> tuple[str, int]:
         return error.outcome, 499
     if error is None or isinstance(error, GeneratorExit):
         return "client_gone", 499
-    return "internal", 500
+    return Code.INTERNAL, 500
 
 
 def _milliseconds(seconds: float) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, validate
 
-from .answer import Failure
+from .failure import Code, Failure
 from .question import Chat
 
 MAX_MESSAGES = 1000
@@ -35,7 +35,7 @@ def read(body: dict[str, Any]) -> Chat:
         chat: Chat = _schema.load(body)
     except ValidationError as error:
         field, why = _first(error.messages)
-        raise Failure(400, "bad_body", f"{field}: {why}" if field else why) from error
+        raise Failure(Code.BAD_BODY, f"{field}: {why}" if field else why) from error
     return chat
 
 

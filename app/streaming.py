@@ -11,8 +11,9 @@ from weakref import WeakSet
 
 from flask import Response
 
-from .answer import Answer, Failure, Gone, Piece
+from .answer import Answer, Piece
 from .config import Settings
+from .failure import Code, Failure, Gone
 from .record import Record
 from .watch import Departures, Ending, Watch
 
@@ -120,10 +121,10 @@ class Streams:
     def _refuse_when_full(self) -> None:
         if self.draining:
             message = "The service is restarting. Please try again in a few seconds."
-            raise Failure(503, "draining", message, {"Retry-After": "5"})
+            raise Failure(Code.DRAINING, message)
         if len(self._running) >= self._most:
             message = "The service is answering as many chats as it can. Please try again in a moment."
-            raise Failure(503, "shed", message, {"Retry-After": "1"})
+            raise Failure(Code.SHED, message)
 
 
 def respond(answer: Answer, frames: Frames, watch: Watch, record: Record, resources: ExitStack) -> Response:
@@ -159,15 +160,13 @@ def _honest(reads: Iterator[list[Piece]], record: Record) -> Iterator[list[Piece
     """Make a failure of every exception, our own mistakes included, so that each protocol can tell it."""
     try:
         yield from reads
-    except Gone:
-        raise
     except Failure as failure:
         record.outcome = failure.code
         raise
     except Exception as error:
         log.exception("An answer broke on a mistake of ours")
-        record.outcome = "internal"
-        raise Failure(500, "internal", "An unexpected error occurred") from error
+        record.outcome = Code.INTERNAL
+        raise Failure(Code.INTERNAL, "An unexpected error occurred") from error
 
 
 def _cut_on_failure(frames: Iterator[bytes], watch: Watch, record: Record, resources: ExitStack) -> Generator[bytes]:
@@ -189,7 +188,7 @@ def _cut_on_failure(frames: Iterator[bytes], watch: Watch, record: Record, resou
         except Exception as error:
             if not isinstance(error, Failure):
                 log.exception("An answer could not be told for a mistake of ours")
-                record.outcome = "internal"
+                record.outcome = Code.INTERNAL
             watch.client.flush()
             watch.cut()
         else:

@@ -47,12 +47,12 @@ class LoopWait:
         self._timer: Any = None
         self._rings_at = _NEVER
         self._deadline = _NEVER
-        self._end: Exception | None = None
+        self._end: BaseException | None = None
 
     def __call__(self, sock: socket | None, events: int, deadline: float) -> None:
         """Wait until the socket is ready. Raises `TimeoutError` at the deadline, and the end if there was one."""
         if self._end is not None:
-            raise self._end  # again, for whoever took it for a failure of the provider's
+            raise self._end  # again, for code that took it for the provider's failure
         if sock is None:
             gevent.sleep(max(deadline - monotonic(), 0))
             raise TimeoutError
@@ -66,7 +66,7 @@ class LoopWait:
         finally:
             self._deadline = _NEVER
 
-    def end(self, reason: Exception) -> None:
+    def end(self, reason: BaseException) -> None:
         """Throw into the greenlet, from the event loop; nothing can be waited for any more."""
         self._end = reason
         self._greenlet.throw(reason)

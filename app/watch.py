@@ -12,7 +12,7 @@ import gevent
 from gevent.monkey import get_original, is_module_patched
 
 from . import hosts
-from .answer import Failure, Gone
+from .failure import Code, Failure, Gone
 from .hosts import NOBODY, Client
 from .upstream.asking import Wait
 from .waiting import READ, LoopWait
@@ -196,4 +196,4 @@ def _client(environ: dict[str, Any]) -> Client:
 
 def _draining() -> Failure:
     message = "The service is restarting, so the answer could not be finished. Please try again."
-    return Failure(503, "draining", message, {"Retry-After": "5"})
+    return Failure(Code.DRAINING, message)

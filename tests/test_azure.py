@@ -11,8 +11,8 @@ from time import process_time
 import pytest
 import trustme
 
-from app.answer import Failure
 from app.config import Settings
+from app.failure import Failure
 from app.providers import PROVIDERS
 from app.question import Profile, check_value
 from app.upstream import Upstream

@@ -13,9 +13,9 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from app import create_app
-from app.answer import Failure
 from app.body import VALUE_BYTES, Bodies, read_json
 from app.config import Settings
+from app.failure import Failure
 from tests.machine import slack
 
 HELLO = {"chatSettings": {"model": "gpt-4o"}, "messages": [{"role": "user", "content": "Hello?"}]}

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.answer import Failure
+from app.failure import Failure
 from app.question import Chat
 from app.schemas import MAX_MESSAGES, MAX_PARTS, MAX_TOKENS, read
 

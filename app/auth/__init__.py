@@ -5,8 +5,8 @@ from collections.abc import Callable
 from flask import Request
 from werkzeug.exceptions import Forbidden, Unauthorized
 
-from ..answer import Failure
 from ..config import Settings
+from ..failure import Code, Failure
 from ..store import Store
 from ..store.profiles import MAX_USER_CHARACTERS
 from ..store.tokens import PREFIX
@@ -97,7 +97,7 @@ class Login:
         try:
             return self._claims.user(token)
         except Failure as failure:
-            if failure.code != "unauth":
+            if failure.code is not Code.UNAUTH:
                 raise
             return None
 
@@ -111,7 +111,7 @@ class Login:
         is_own = site in _OWN_SITES if site is not None else origin in ours
         if request.method not in _SAFE_METHODS and not is_own and origin not in self._origins:
             message = "This request came from a page of another site. Please use the application's own page."
-            raise Failure(403, "forbidden_origin", message)
+            raise Failure(Code.FORBIDDEN_ORIGIN, message)
 
 
 def _scheme(request: Request) -> str:

@@ -18,7 +18,7 @@ from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined
 import httpcore2
 from jwt import PyJWK, PyJWTError
 
-from ..answer import Failure
+from ..failure import Code, Failure
 
 _MAX_BYTES = 256 * 1024
 _MAX_KEYS = 100
@@ -96,7 +96,7 @@ class Keys:
             self._begin()
         if not self._keys:
             message = "Logins cannot be checked at the moment. Please try again."
-            raise Failure(503, "auth_unavailable", message, {"Retry-After": "5"})
+            raise Failure(Code.AUTH_UNAVAILABLE, message)
         return key
 
     def _known(self, kid: str | None, algorithm: str) -> PyJWK | None:

@@ -1,6 +1,6 @@
 """The one answer for everybody who is not known, whatever is wrong with what they showed."""
 
-from ..answer import Failure
+from ..failure import Code, Failure
 
 
 def nobody(why: str = "") -> Failure:
@@ -8,4 +8,4 @@ def nobody(why: str = "") -> Failure:
 
     `why` is for where there was nothing to guess: sentences on what to set up, for whoever runs the service.
     """
-    return Failure(401, "unauth", f"User not found{why and '. '}{why}", {"WWW-Authenticate": "Bearer"})
+    return Failure(Code.UNAUTH, f"User not found{why and '. '}{why}", {"WWW-Authenticate": "Bearer"})

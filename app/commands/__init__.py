@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import click
 
 from .. import doctor
-from ..answer import Failure
+from ..failure import Failure
 from ..question import Provider
 from ..service import Service
 from ..store import Store

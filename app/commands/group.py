@@ -3,7 +3,7 @@
 import click
 from flask.cli import AppGroup
 
-from ..answer import Failure
+from ..failure import Failure
 from ..store.files import Inaccessible
 
 

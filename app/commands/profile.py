@@ -5,8 +5,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 import click
 
-from ..answer import Failure
 from ..auth.local import LOCAL_USER
+from ..failure import Failure
 from ..question import Provider, Setting, check_value
 from ..service import Service
 from ..store import chatbot_ui

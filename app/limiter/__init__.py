@@ -12,8 +12,8 @@ from weakref import WeakMethod
 
 from limits import RateLimitItem, parse_many
 
-from ..answer import Failure
 from ..config import SettingError, Settings
+from ..failure import Code, Failure
 from .line import pool
 from .shared import Shared
 from .slots import Lease, Slots
@@ -65,7 +65,7 @@ class Limiter:
         if seconds:
             whole = floor(seconds) + 1
             message = f"You have asked too often. Please try again in {whole} second{'s' * (whole > 1)}."
-            raise Failure(429, "rate_limited", message, {"Retry-After": str(whole)})
+            raise Failure(Code.RATE_LIMITED, message, {"Retry-After": str(whole)})
 
     @contextmanager
     def slot(self, user: str) -> Iterator[None]:
@@ -97,7 +97,7 @@ class Limiter:
 
     def _refusal(self) -> Failure:
         message = f"Only {self._most} of your chats may run at once. Please wait until one has ended."
-        return Failure(429, "rate_limited", message, {"Retry-After": str(_FULL_SECONDS)})
+        return Failure(Code.RATE_LIMITED, message, {"Retry-After": str(_FULL_SECONDS)})
 
     def _start_keeper(self) -> None:
         with self._lock:

@@ -5,7 +5,8 @@ import re
 from urllib.parse import quote
 
 from .. import catalogue, values
-from ..answer import Answer, Failure
+from ..answer import Answer
+from ..failure import Code, Failure
 from ..question import Chat, Profile, Provider, Setting
 from ..upstream import Upstream
 from ..upstream.account import Account
@@ -55,7 +56,7 @@ def ask(chat: Chat, profile: Profile, upstream: Upstream) -> Answer:
     """Ask the deployment of the model."""
     deployment = _deployment(chat.model, profile)
     if not deployment:
-        raise Failure(400, "missing_key", "Azure resources not found")
+        raise Failure(Code.MISSING_KEY, "Azure resources not found")
     account = _account(profile, f"/deployments/{_segment(deployment)}")
     return upstream.complete(account, {**catalogue.parameters(chat, catalogue.AZURE), "model": deployment})
 
@@ -74,7 +75,7 @@ def _account(profile: Profile, path: str) -> Account:
     own = profile.source(KEY.name)
     endpoint = own.get(ENDPOINT.name, "")
     if not endpoint:
-        raise Failure(400, "missing_key", "Azure resources not found")
+        raise Failure(Code.MISSING_KEY, "Azure resources not found")
     root, pasted_version = _read(endpoint)
     version = own.get(API_VERSION.name, pasted_version)
     dated = version[:1].isdigit()
@@ -100,7 +101,7 @@ def _deployment(model: str, profile: Profile) -> str | None:
         named = {}
     deployment = named.get(model) if isinstance(named, dict) else None
     if not isinstance(deployment, str):
-        raise Failure(400, "not_found", "Model not found")
+        raise Failure(Code.NOT_FOUND, "Model not found", status=400)
     return deployment
 
 

@@ -15,8 +15,8 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
-from ..answer import Failure
 from ..config import SettingError
+from ..failure import Code, Failure
 from .files import Inaccessible, make_private, require_access
 from .migrate import SCHEMA, migrate
 from .vault import Vault
@@ -177,7 +177,7 @@ class Database:
             error = self._inaccessible() or error
             self._left_alone_until = monotonic() + DOWN_SECONDS
             message = "The profiles cannot be read at the moment. Please try again in a few seconds."
-            raise Failure(503, "db_unavailable", message, {"Retry-After": "5"}) from error
+            raise Failure(Code.DB_UNAVAILABLE, message) from error
         self._left_alone_until = None
         return result  # type: ignore[no-any-return]
 

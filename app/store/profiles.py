@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from ..answer import Failure
+from ..failure import Failure
 from . import tables
 from .database import Database
 from .remembered import Remembered

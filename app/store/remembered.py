@@ -8,7 +8,7 @@ from threading import Lock
 from time import monotonic
 from typing import Generic, NamedTuple, TypeVar
 
-from ..answer import Failure
+from ..failure import Code, Failure
 from .database import Database
 
 T = TypeVar("T")
@@ -60,7 +60,7 @@ class Remembered(Generic[T]):
             self.forget(key)
             raise
         except Failure as failure:
-            if not entry or not is_kept or failure.code != "db_unavailable":
+            if not entry or not is_kept or failure.code is not Code.DB_UNAVAILABLE:
                 raise
             return entry.value
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
-from ..answer import Failure
+from ..failure import Failure
 from . import remembered, tables
 from .database import Database
 from .profiles import Profiles

@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
-from ..answer import Failure
 from ..config import SettingError
+from ..failure import Code, Failure
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +103,7 @@ class Vault:
 
 def _locked() -> Failure:
     message = "The stored settings cannot be decrypted. Whoever runs this service has to restore the vault's key."
-    return Failure(503, "vault_locked", message, {"Retry-After": "60"})
+    return Failure(Code.VAULT_LOCKED, message)
 
 
 def _fernet(key: str) -> Fernet:

@@ -6,8 +6,9 @@ from typing import Any
 import httpx2
 import openai
 
-from ..answer import Answer, Failure
+from ..answer import Answer
 from ..config import Settings
+from ..failure import Code, Failure
 from . import asking
 from .account import Account
 from .completions import complete
@@ -57,7 +58,7 @@ class Upstream:
         try:
             return self._client(account.base_url, tuple(account.query.items()), account.chosen_by_user)
         except ValueError as error:
-            raise Failure(400, "bad_key", account.wrong_address) from error
+            raise Failure(Code.BAD_KEY, account.wrong_address) from error
 
     def _build_client(self, base_url: str, query: tuple[tuple[str, str], ...], chosen_by_user: bool) -> openai.OpenAI:  # noqa: FBT001 - a cache's key
         """Make a client. Raises `ValueError` for what is no address, `Failure` for what a user may not choose."""

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import openai
 
-from ..answer import Failure
+from ..failure import Code, Failure
 from .egress import parse
 
 
@@ -60,7 +60,7 @@ class Account:
         for value in (self.key, *self.headers.values()):
             if not re.fullmatch(r"[\x21-\x7e]+", value):
                 remedy = self._remedy(is_theirs=not self.has_operators_key)
-                raise Failure(400, "bad_key", f"{self.label} API Key contains characters that no key has. {remedy}")
+                raise Failure(Code.BAD_KEY, f"{self.label} API Key contains characters that no key has. {remedy}")
 
     def outbound(self) -> dict[str, str | openai.Omit]:
         """Set, or omit, every header that the SDK would fill from `OPENAI_*`, whatever the base URL.

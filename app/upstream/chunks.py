@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from ..answer import Failure, Finish, Piece, Reasoning, Text
+from ..answer import Finish, Piece, Reasoning, Text
+from ..failure import Code, Failure
 from . import tolerant, words
 from .content import Kind, bad_data, delta_says
 from .events import ErrorEvent, StrayLines
@@ -141,12 +142,12 @@ class ChunkReader:
         """
         is_open, is_told = self._state is State.OPEN, Text in self._told or bool(self._messages[Text].whole)
         if not self.seen or (self.over and is_open and not is_told and not self._hides):
-            raise Failure(500, "up_empty", f"{self._label} sent no answer.")
+            raise Failure(Code.UP_EMPTY, f"{self._label} sent no answer.")
         if self._state is State.DOUBTED or (is_open and not self.over):
-            raise Failure(500, "up_truncated", f"{self._label} cut the answer off before its end.")
+            raise Failure(Code.UP_TRUNCATED, f"{self._label} cut the answer off before its end.")
         reason = cleaned(self._reason, self._key) or "unknown"
         if reason == FILTERED and not is_told:
-            raise Failure(400, "content_filter", f"{self._label}'s content filter stopped the answer.")
+            raise Failure(Code.CONTENT_FILTER, f"{self._label}'s content filter stopped the answer.")
         if self._hides and not is_told:
             raise bad_data()
         lone = [Text("\N{REPLACEMENT CHARACTER}")] if self._halves[Text] else []
@@ -184,7 +185,7 @@ class ChunkReader:
         if self._unplain % CHUNKS_PER_TURN == 0:
             self._take_turn()
         if self._unplain > MAX_UNPLAIN_CHUNKS:
-            raise Failure(500, "up_too_large", f"{self._label} sent too much that costs too much to read.")
+            raise Failure(Code.UP_TOO_LARGE, f"{self._label} sent too much that costs too much to read.")
         if type(event) is ErrorEvent:
             raise self._reported(tolerant.error_in(event))
         if type(event) is StrayLines:
@@ -271,7 +272,7 @@ class ChunkReader:
 
     def _end(self, reason: str) -> None:
         if reason == FAILED:
-            raise Failure(500, "provider_error", f"{self._label} reported an error in its answer.")
+            raise Failure(Code.PROVIDER_ERROR, f"{self._label} reported an error in its answer.")
         if reason:
             self._reason = reason
             self._state = State.FINISHED if self._garbage is None else State.SPOILED

@@ -7,8 +7,9 @@ from typing import Any
 
 import openai
 
-from ..answer import Answer, Failure, Gone, Piece, Silence
+from ..answer import Answer, Piece, Silence
 from ..config import Settings
+from ..failure import Code, Failure, Gone
 from . import asking
 from .account import Account
 from .chunks import END, ChunkReader
@@ -66,10 +67,10 @@ def complete(
 
 def _delay(failure: Failure) -> float | None:
     """Return after how many seconds it is worth to ask again, None if it is not."""
-    if failure.code == "up_connect":
+    if failure.code is Code.UP_CONNECT:
         return RETRY_SECONDS
     delay = failure.headers.get("Retry-After", "")
-    is_busy = failure.code in {"provider_rate_limited", "provider_overloaded"}
+    is_busy = failure.code in {Code.PROVIDER_RATE_LIMITED, Code.PROVIDER_OVERLOADED}
     return int(delay) if is_busy and delay in {"0", "1", "2"} else None
 
 
@@ -126,8 +127,8 @@ class _Reads:
                 return
             if now >= min(give_up, end):
                 self._raise_failure()
-                code = "up_idle" if begun and now < end else "up_timeout"
-                raise Failure(500, code, f"{self._account.name} took too long to answer. Please try again.")
+                code = Code.UP_IDLE if begun and now < end else Code.UP_TIMEOUT
+                raise Failure(code, f"{self._account.name} took too long to answer. Please try again.")
 
     def _read(self, seconds: float) -> list[Piece]:
         """Wait for one read; no pieces when nothing came, or nothing of use."""
@@ -174,7 +175,7 @@ class _Reads:
         if pieces:
             self._blocks_at_piece = self._events.blocks
         elif self._events.blocks - self._blocks_at_piece > MAX_EVENTS_WITHOUT_A_PIECE:
-            raise Failure(500, "up_too_large", f"{self._account.name} sent too much that is no answer.")
+            raise Failure(Code.UP_TOO_LARGE, f"{self._account.name} sent too much that is no answer.")
 
     def _take_turn(self) -> None:
         """Let others run."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import httptools
 
-from ..answer import Failure, Gone
+from ..failure import Code, Failure
 from .asking import Wait, current, patiently
 
 _READ_BYTES = 64 * 1024
@@ -46,14 +46,12 @@ class Connection:
         try:
             self._send_all(memoryview(request), monotonic() + seconds)
             self._sent = True
-        except Gone:
-            raise
         except OSError as error:
             if self._is_answered():
                 return
             if isinstance(error, TimeoutError):
-                raise Failure(500, "up_timeout", "The provider did not take the request in time.") from error
-            raise Failure(500, "up_reset", "The connection to the provider was lost.") from error
+                raise Failure(Code.UP_TIMEOUT, "The provider did not take the request in time.") from error
+            raise Failure(Code.UP_RESET, "The connection to the provider was lost.") from error
 
     def head(self, seconds: float) -> "Response | None":
         """Return the response once its headers are here, or None if they are not within so many seconds."""
@@ -130,10 +128,8 @@ class Connection:
             patiently(self._take, self._wait, self._socket, deadline)
         except TimeoutError:
             return False
-        except Gone:
-            raise
         except OSError as error:
-            raise Failure(500, "up_reset", "The connection to the provider was lost.") from error
+            raise Failure(Code.UP_RESET, "The connection to the provider was lost.") from error
         return True
 
     def _take(self) -> None:
@@ -184,7 +180,7 @@ class Response:
         """Remember that this is not HTTP; what came before it counts, and what follows a whole answer does not."""
         self.keep_alive = False
         if not self.complete:
-            self._failure = Failure(500, "up_protocol", "The provider's answer could not be understood.")
+            self._failure = Failure(Code.UP_PROTOCOL, "The provider's answer could not be understood.")
             self._failure.__cause__ = error
 
     def take(self) -> bytes:
@@ -197,9 +193,9 @@ class Response:
         if self._until_close:
             self.complete = True
         elif self.status is None:
-            raise Failure(500, "up_reset", "The provider closed the connection without an answer.")
+            raise Failure(Code.UP_RESET, "The provider closed the connection without an answer.")
         else:
-            raise Failure(500, "up_truncated", "The provider's answer was cut off before its end.")
+            raise Failure(Code.UP_TRUNCATED, "The provider's answer was cut off before its end.")
 
     # What httptools calls, in this order. A second response that nobody asked for only costs the connection its reuse.
 

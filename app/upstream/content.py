@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..answer import Failure, Reasoning, Text
+from ..answer import Reasoning, Text
+from ..failure import Code, Failure
 from .words import members
 
 MAX_PARTS = 10_000
@@ -36,7 +37,7 @@ _BESIDE = {
 
 def bad_data(cause: Exception | None = None) -> Failure:
     """Return the failure of an answer that cannot be understood."""
-    failure = Failure(500, "up_bad_data", "The provider sent data that could not be understood.")
+    failure = Failure(Code.UP_BAD_DATA, "The provider sent data that could not be understood.")
     failure.__cause__ = cause
     return failure
 

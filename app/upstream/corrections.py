@@ -9,7 +9,7 @@ from typing import Any
 
 import openai
 
-from ..answer import Failure
+from ..failure import Failure
 from . import asking
 from .refusal import blames
 from .transport import Body

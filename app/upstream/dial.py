@@ -15,7 +15,7 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # typeshed leaves it out
 
-from ..answer import Failure, Gone
+from ..failure import Code, Failure
 from .asking import current, patiently
 from .egress import Origin, require_public
 from .names import Address, Names
@@ -62,16 +62,14 @@ def dial(  # noqa: PLR0913 - each is a part of where and how
         else:
             sock = _reach(origin.host, origin.port, deadline, names, public_only=public_only)
         return _secured(sock, origin.host, tls, deadline) if origin.scheme == "https" else sock
-    except Gone:
-        raise
     except ssl.SSLError as error:
-        raise Failure(500, "up_tls", "The provider's certificate could not be verified.") from error
+        raise Failure(Code.UP_TLS, "The provider's certificate could not be verified.") from error
     except (socket.gaierror, ValueError) as error:  # a name that cannot be one is a ValueError
-        raise Failure(500, "up_dns", "The provider's host name could not be found.") from error
+        raise Failure(Code.UP_DNS, "The provider's host name could not be found.") from error
     except TimeoutError as error:
-        raise Failure(500, "up_timeout", "The provider could not be reached in time.") from error
+        raise Failure(Code.UP_TIMEOUT, "The provider could not be reached in time.") from error
     except (OSError, OverflowError) as error:  # a port that cannot be one is an OverflowError
-        raise Failure(500, "up_connect", "The provider could not be reached.") from error
+        raise Failure(Code.UP_CONNECT, "The provider could not be reached.") from error
 
 
 def _reach(host: str, port: int, deadline: float, names: Names, *, public_only: bool = False) -> socket.socket:
@@ -95,8 +93,6 @@ def _first(
         share = (deadline - monotonic()) / (len(addresses) - number)
         try:
             return connect(address, monotonic() + share)
-        except Gone:
-            raise
         except OSError as error:
             errors.append(error)
     raise errors[0]

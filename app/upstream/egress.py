@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import httpx2
 
-from ..answer import Failure
+from ..failure import Code, Failure
 
 PORTS = frozenset({443})
 """The ports on which an endpoint of a user's may be."""
@@ -121,4 +121,4 @@ def _may_be_public(host: str) -> bool:
 
 
 def _blocked(what: str) -> Failure:
-    return Failure(400, "blocked_endpoint", f"The endpoint {what}. Please fix it in your profile settings.")
+    return Failure(Code.BLOCKED_ENDPOINT, f"The endpoint {what}. Please fix it in your profile settings.")

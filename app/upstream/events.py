@@ -3,7 +3,7 @@
 import re
 from itertools import dropwhile
 
-from ..answer import Failure
+from ..failure import Code, Failure
 
 MAX_EVENT_BYTES = 1024 * 1024
 MAX_STREAM_BYTES = 32 * 1024 * 1024
@@ -126,7 +126,7 @@ def _is_too_large(event: bytes | bytearray) -> bool:
 
 
 def _too_large() -> Failure:
-    return Failure(500, "up_too_large", "The provider's answer is too large.")
+    return Failure(Code.UP_TOO_LARGE, "The provider's answer is too large.")
 
 
 def _data(events: list[bytes]) -> list[bytes]:

@@ -1,6 +1,6 @@
 """Messages beside the deltas: each the answer so far, or the next part of it."""
 
-from ..answer import Failure
+from ..failure import Code, Failure
 
 MAX_KEPT = 1024 * 1024
 """How many characters of them are kept."""
@@ -35,7 +35,7 @@ class Messages:
 
     def _keep(self, size: int) -> None:
         if size > MAX_KEPT:
-            raise Failure(500, "up_too_large", "The provider's answer is too large.")
+            raise Failure(Code.UP_TOO_LARGE, "The provider's answer is too large.")
         self._kept = size
 
     @property

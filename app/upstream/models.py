@@ -2,7 +2,7 @@
 
 import openai
 
-from ..answer import Failure
+from ..failure import Code, Failure
 from .account import Account
 from .request import send
 
@@ -15,4 +15,4 @@ def check_key(client: openai.OpenAI, account: Account) -> None:
     body = send(client, account, "/models", CHECK_SECONDS)
     body.close()
     if not body.begun:
-        raise Failure(500, "up_timeout", f"{account.name} took too long to answer. Please try again.")
+        raise Failure(Code.UP_TIMEOUT, f"{account.name} took too long to answer. Please try again.")

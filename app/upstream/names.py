@@ -14,7 +14,7 @@ from io import FileIO
 from threading import Lock, Thread
 from typing import Any
 
-from ..answer import Failure
+from ..failure import Code, Failure
 from .asking import current
 
 MAX_LOOKUPS = 32
@@ -83,10 +83,10 @@ class Names:
         users = [key[0] for key in list(self._running) if key[0] is not None]
         if users.count(user) >= MAX_LOOKUPS_PER_USER:
             message = "Your endpoint's host name is still being looked up. Please check it in your profile settings."
-            raise Failure(429, "rate_limited", message, {"Retry-After": "10"})
+            raise Failure(Code.RATE_LIMITED, message, {"Retry-After": "10"})
         if len(users) >= MAX_LOOKUPS:
             message = "Too many host names are being looked up. Please try again in a moment."
-            raise Failure(503, "shed", message, {"Retry-After": "5"})
+            raise Failure(Code.SHED, message, {"Retry-After": "5"})
 
     def _run(self, key: Key, lookup: "_Lookup") -> None:
         try:

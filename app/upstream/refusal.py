@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from math import ceil
 
-from ..answer import Failure
+from ..failure import Code, Failure
 from .account import Account
 from .sentence import layers, plainly_named, read, read_json, sentence
 
@@ -30,12 +30,12 @@ _WRONG_KEY = re.compile(r"(incorrect|invalid) api[ -]key|api[ -]key (is )?(not v
 _STATUSES = ("code", "status", "statuscode", "httpstatus", "httpcode", "errorcode", "errcode", "rawstatuscode")
 """Where an error may have a status of HTTP's, by the members' plain names."""
 _CODES = {
-    402: "provider_quota",
-    403: "provider_denied",
-    413: "provider_too_large",
-    429: "provider_rate_limited",
-    503: "provider_overloaded",
-    529: "provider_overloaded",
+    402: Code.PROVIDER_QUOTA,
+    403: Code.PROVIDER_DENIED,
+    413: Code.PROVIDER_TOO_LARGE,
+    429: Code.PROVIDER_RATE_LIMITED,
+    503: Code.PROVIDER_OVERLOADED,
+    529: Code.PROVIDER_OVERLOADED,
 }
 
 
@@ -45,12 +45,12 @@ def refused(account: Account, status: int, headers: Mapping[str, str], content: 
     A redirect is refused, never followed, because the request carries a key.
     """
     if status < 400:  # noqa: PLR2004
-        return Failure(500, "up_redirect", f"{account.name} answered with a redirect, which is not followed.")
+        return Failure(Code.UP_REDIRECT, f"{account.name} answered with a redirect, which is not followed.")
     error, known = read(content, headers), status if status < 600 else 500  # noqa: PLR2004 - `fetch` rejects any higher
     failure = _failure(account.key, account.wrong_key, known, error, f"{account.name} answered with status {status}.")
     if failure.status == 404 and _is_lost(account, error):  # noqa: PLR2004
         failure.message = f"{failure.message.removesuffix('.')}. {_HINT}"
-    if failure.code != "provider_auth" and (delay := _delay(headers.get("retry-after", ""))):
+    if failure.code is not Code.PROVIDER_AUTH and (delay := _delay(headers.get("retry-after", ""))):
         failure.headers = {"Retry-After": delay}
     return failure
 
@@ -85,8 +85,8 @@ def blames(content: bytes, headers: Mapping[str, str], parameter: str, *, in_wor
 def _failure(key: str, wrong_key: str, status: int, error: object, otherwise: str) -> Failure:
     message = cleaned(sentence(error), key)
     if status == 401 or _WRONG_KEY.search(message):  # noqa: PLR2004
-        return Failure(401, "provider_auth", wrong_key)
-    return Failure(status, _code(status, error), message or otherwise)
+        return Failure(Code.PROVIDER_AUTH, wrong_key)
+    return Failure(_code(status, error), message or otherwise, status=status)
 
 
 def cleaned(message: str, key: str) -> str:
@@ -127,10 +127,10 @@ def _delay(value: str) -> str:
     return value if at and (at - datetime.now(UTC)).total_seconds() <= MAX_DELAY_SECONDS else ""
 
 
-def _code(status: int, error: object) -> str:
+def _code(status: int, error: object) -> Code:
     theirs = {str(layer.get(name)) for layer in layers(error) for name in ("code", "type")}
     if "insufficient_quota" in theirs:
-        return "provider_quota"
+        return Code.PROVIDER_QUOTA
     if "content_filter" in theirs:
-        return "content_filter"
-    return _CODES.get(status) or ("provider_bad_request" if status < 500 else "provider_error")  # noqa: PLR2004
+        return Code.CONTENT_FILTER
+    return _CODES.get(status) or (Code.PROVIDER_BAD_REQUEST if status < 500 else Code.PROVIDER_ERROR)  # noqa: PLR2004

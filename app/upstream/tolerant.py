@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ..answer import Failure
+from ..failure import Failure
 from . import words
 from .content import Said, bad_data, choice_says, hides
 from .sentence import plainly_named, read_json

@@ -14,8 +14,8 @@ from time import monotonic
 
 import httpx2
 
-from ..answer import Failure
 from ..config import Settings
+from ..failure import Code, Failure
 from . import asking
 from .connection import Connection, Response
 from .dial import NAMES, Proxy, dial
@@ -159,7 +159,7 @@ class Transport(httpx2.BaseTransport):
             try:
                 return self._exchange(origin, idle, request, deadline)
             except Failure as failure:
-                was_stale = not idle.heard and failure.code == "up_reset" and monotonic() - started < STALE_SECONDS
+                was_stale = not idle.heard and failure.code is Code.UP_RESET and monotonic() - started < STALE_SECONDS
                 if not was_stale or asking.current().attempts >= asking.current().allowed:
                     raise
         return self._exchange(origin, None, request, deadline)
@@ -242,5 +242,5 @@ def _response(head: Response, body: Body) -> httpx2.Response:
     headers = [(name, value) for name, value in head.headers if name not in _DROPPED_HEADERS]
     response = httpx2.Response(head.status or 0, headers=headers, stream=body, extensions={"body": body})
     if response.is_success and encodings & _COMPRESSED:
-        raise Failure(500, "up_encoding", "The provider's answer is compressed, which was not asked for.")
+        raise Failure(Code.UP_ENCODING, "The provider's answer is compressed, which was not asked for.")
     return response

@@ -5,7 +5,8 @@ Text has no channel of its own for bad news, and a client may take even a broken
 
 from collections.abc import Iterator
 
-from ..answer import Answer, Failure, Finish, Piece, Text
+from ..answer import Answer, Finish, Piece, Text
+from ..failure import Failure
 
 MODE = "text"
 HEADERS = {"Content-Type": "text/plain; charset=utf-8"}

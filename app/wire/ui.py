@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import msgspec
 
-from ..answer import Answer, Failure, Finish, Piece, Reasoning, Silence, Text
+from ..answer import Answer, Finish, Piece, Reasoning, Silence, Text
+from ..failure import Failure
 
 MODE = "sse"
 HEADERS = {"Content-Type": "text/event-stream", "x-vercel-ai-ui-message-stream": "v1"}

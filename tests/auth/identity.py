@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256, HashAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from app.answer import Failure
+from app.failure import Failure
 
 ISSUER = "https://login.example/auth/v1"
 AUDIENCE = "authenticated"

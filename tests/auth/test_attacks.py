@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
-from app.answer import CODES
+from app.failure import CODES
 from app.providers import PROVIDERS
 from tests.auth.identity import token
 from tests.auth.users import User, invoke, mark, question, refusal, seen, somebody

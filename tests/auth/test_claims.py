@@ -15,10 +15,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.answer import Failure
 from app.auth import claims as module
 from app.auth.claims import MAX_TOKEN_BYTES, REMEMBERED_SECONDS, Claims
 from app.config import Settings
+from app.failure import Failure
 from tests.auth.identity import (
     AUDIENCE,
     ISSUER,

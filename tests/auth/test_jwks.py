@@ -628,7 +628,7 @@ def test_keys_that_were_made_before_a_fork_are_fetched_behind_it(identity: Ident
 
 FORK_WITHIN = """
 import os, sys, threading, time
-from app.answer import Failure
+from app.failure import Failure
 from app.auth.jwks import Keys, Pace
 keys = Keys(sys.argv[1], Pace(deadline=3, retry=0))
 fetching = threading.Thread(target=keys.find, args=("first", "RS256"))

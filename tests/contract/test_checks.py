@@ -6,8 +6,8 @@ from time import monotonic
 
 import pytest
 
-from app.answer import Failure
 from app.config import Settings
+from app.failure import Failure
 from app.providers import PROVIDERS
 from app.question import Profile, Provider
 from app.upstream import Upstream, models

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.answer import CODES
+from app.failure import CODES
 from app.providers import PROVIDERS
 from tests.client import Reply, ask, chat, chat_bytes, raw
 from tests.processes import Processes, Service, Simulator, wait_for

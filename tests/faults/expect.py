@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from app.answer import CODES
+from app.failure import CODES
 from tests.faults.sluice import SOON, Seen, Sluice
 from tests.machine import slack
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from app.answer import CODES
+from app.failure import CODES
 from tests.faults.sluice import SOON, Sluice
 from tests.machine import slack
 

@@ -4,8 +4,8 @@ import socket
 
 import pytest
 
-from app.answer import Gone
 from app.config import Settings
+from app.failure import Gone
 from app.hosts import Client
 from app.streaming import Streams
 

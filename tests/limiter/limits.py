@@ -10,7 +10,7 @@ from time import monotonic, sleep
 
 import pytest
 
-from app.answer import Failure
+from app.failure import Failure
 from app.limiter import Limiter
 from tests.processes import ROOT, environment_without
 from tests.servers import PASSWORD
@@ -23,7 +23,7 @@ GEVENT = "from gevent import monkey; monkey.patch_all()\n"
 
 BEGIN = """
 import os, sys, time
-from app.answer import Failure, Gone
+from app.failure import Failure, Gone
 from app.config import Settings
 from app.limiter import Limiter
 limiter = Limiter(Settings(redis_url=sys.argv[1], max_streams_per_user=2), lease_seconds=1.5, pause_seconds=0.3)

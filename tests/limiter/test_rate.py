@@ -5,8 +5,8 @@ from time import monotonic, sleep
 
 import pytest
 
-from app.answer import Failure
 from app.config import SettingError, Settings
+from app.failure import Failure
 from app.limiter import Limiter
 from app.limiter.window import MAX_USERS, Window
 

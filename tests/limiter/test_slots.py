@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from app.answer import Failure, Gone
 from app.config import Settings
+from app.failure import Code, Failure, Gone
 from app.limiter import Limiter
 from tests.processes import ROOT, environment_without, wait_for
 
@@ -56,7 +56,7 @@ def leave(limiter: Limiter, error: BaseException) -> BaseException | None:
 
 
 @pytest.mark.parametrize(
-    "error", [ValueError(), Failure(500, "internal", ""), Gone(), KeyboardInterrupt(), GeneratorExit(), SystemExit()]
+    "error", [ValueError(), Failure(Code.INTERNAL, ""), Gone(), KeyboardInterrupt(), GeneratorExit(), SystemExit()]
 )
 def test_a_slot_is_free_again_after_every_way_out(make: Make, url: str, error: BaseException) -> None:
     limiter, other = make(url, max_streams_per_user=1), make(url, max_streams_per_user=1)
@@ -302,7 +302,7 @@ def seats():
         with limiter.slot("user"):
             return 2
 for wait in (0, 0.0001, 0.0003, 0.001, 0.01):
-    for error in (Gone(), Failure(503, "draining", ""), gevent.GreenletExit()):
+    for error in (Gone(), Failure(Code.DRAINING, ""), gevent.GreenletExit()):
         seen = []
         greenlets = [gevent.spawn(run) for _ in range(2)]
         gevent.sleep(wait)

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.answer import CODES, Failure, Finish, Piece, Reasoning, Text
+from app.answer import Finish, Piece, Reasoning, Text
+from app.failure import CODES, Failure
 from app.upstream import events
 from app.upstream.chunks import ChunkReader
 from app.upstream.events import EventReader, StrayLines

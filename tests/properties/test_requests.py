@@ -13,8 +13,8 @@ from werkzeug.datastructures import Headers
 from werkzeug.test import create_environ, run_wsgi_app
 
 from app import create_app
-from app.answer import CODES
 from app.config import Settings
+from app.failure import CODES
 from app.providers import PROVIDERS
 from app.simulator import ANSWER
 from tests.client import ask, raw

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from app.answer import CODES, Failure
+from app.failure import CODES, Failure
 from app.upstream.account import Account
 from app.upstream.refusal import MAX_MESSAGE_CHARACTERS, cleaned, refused, reported
 

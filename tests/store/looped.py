@@ -21,7 +21,7 @@ from gevent.threadpool import ThreadPool
 from sqlalchemy import Connection, text
 
 from app import config
-from app.answer import Failure
+from app.failure import Failure
 from app.store import Store, database, remembered
 
 NAME = "database.example"

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 from sqlalchemy import Engine, NullPool, create_engine, make_url, select, text
 
 from app import config
-from app.answer import Failure
 from app.config import Settings
+from app.failure import Failure
 from app.store import Store, tables
 from app.store.migrate import SCHEMA
 from tests.processes import environment_without

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 
 from app import config
-from app.answer import Failure
+from app.failure import Failure
 from app.store import Store
 from tests.processes import ROOT, environment_without
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, text
 
-from app.answer import Failure
 from app.config import SettingError, Settings, with_driver
+from app.failure import Failure
 from app.store import Store
 from tests.store.stores import FIRST, query, settings
 

@@ -8,7 +8,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from app.answer import Failure
+from app.failure import Failure
 from app.store import Store, migrate
 from app.store.migrate import SCHEMA
 from app.store.tables import metadata

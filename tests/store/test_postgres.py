@@ -8,7 +8,7 @@ from time import monotonic
 import pytest
 from sqlalchemy import Connection, text
 
-from app.answer import Failure
+from app.failure import Failure
 from app.store import Store, database
 from app.store.database import MAX_CONNECTIONS
 from tests.machine import slack

@@ -4,7 +4,7 @@ from time import monotonic
 
 import pytest
 
-from app.answer import Failure
+from app.failure import Failure
 from app.store.remembered import FRESH_SECONDS, KEPT_SECONDS
 from tests.machine import slack
 from tests.processes import wait_for

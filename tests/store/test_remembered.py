@@ -10,7 +10,7 @@ from threading import Event, Thread
 
 import pytest
 
-from app.answer import Failure, Gone
+from app.failure import Code, Failure, Gone
 from app.store import Store
 from app.store import remembered as module
 from app.store.database import DOWN_SECONDS, Database
@@ -18,7 +18,7 @@ from app.store.remembered import FRESH_SECONDS, KEPT_SECONDS, Remembered
 from tests.processes import wait_for
 from tests.store.stores import Clock, settings
 
-LOCKED = Failure(503, "vault_locked", "locked")
+LOCKED = Failure(Code.VAULT_LOCKED, "locked")
 
 
 @dataclass

@@ -11,7 +11,7 @@ from time import monotonic
 
 import pytest
 
-from app.answer import Failure
+from app.failure import Failure
 from app.store import Store, migrate
 from tests.machine import slack
 from tests.store.stores import settings

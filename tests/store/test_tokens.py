@@ -12,7 +12,7 @@ from time import monotonic
 import psycopg
 import pytest
 
-from app.answer import Failure
+from app.failure import Failure
 from app.store import Store
 from app.store import tokens as module
 from app.store.migrate import SCHEMA

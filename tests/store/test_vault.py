@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from app.answer import Failure
+from app.failure import Failure
 from app.store import Store
 from app.store.vault import Vault
 from tests.store.stores import FIRST, SECOND, THIRD, OpenStore, query, sealed

@@ -10,8 +10,8 @@ import pytest
 from cryptography.fernet import Fernet
 
 from app import create_app
-from app.answer import Failure
 from app.config import SettingError
+from app.failure import Failure
 from app.store import Store
 from tests.processes import ROOT, environment_without
 from tests.store.stores import FIRST, SECOND, sealed, settings

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from app.answer import Failure, Finish, Piece, Reasoning, Text
+from app.answer import Finish, Piece, Reasoning, Text
+from app.failure import Failure
 from app.upstream import chunks
 from app.upstream.chunks import ChunkReader
 from app.upstream.events import ErrorEvent, StrayLines

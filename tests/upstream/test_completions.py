@@ -12,8 +12,9 @@ import httpx2
 import openai
 import pytest
 
-from app.answer import Answer, Failure, Finish, Piece, Reasoning, Silence, Text
+from app.answer import Answer, Finish, Piece, Reasoning, Silence, Text
 from app.config import Settings
+from app.failure import Failure
 from app.upstream import completions
 from app.upstream.account import Account
 from app.upstream.completions import complete

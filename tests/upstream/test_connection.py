@@ -9,7 +9,7 @@ from time import monotonic
 
 import pytest
 
-from app.answer import Failure
+from app.failure import Failure
 from app.upstream.connection import MAX_HEADERS, Connection, Response
 from tests.processes import wait_for
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from app.answer import Failure, Finish, Text
+from app.answer import Finish, Text
 from app.config import Settings
+from app.failure import Failure
 from app.upstream import Upstream, asking, corrections
 from app.upstream.account import Account
 from app.upstream.asking import Asking

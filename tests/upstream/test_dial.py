@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import trustme
 
-from app.answer import Failure
+from app.failure import Failure
 from app.upstream.dial import Proxy, dial
 from app.upstream.egress import Origin
 from tests.machine import slack
@@ -123,7 +123,7 @@ def test_a_handshake_byte_by_byte_does_not_prolong_the_time(server: Server) -> N
 SLOW_NAME = """
 from gevent import monkey; monkey.patch_all()
 import socket, time
-from app.answer import Failure
+from app.failure import Failure
 from app.upstream.dial import Proxy, dial
 from app.upstream.egress import Origin
 socket.getaddrinfo = lambda *_, **__: time.sleep(30)

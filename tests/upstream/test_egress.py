@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.answer import Failure
+from app.failure import Failure
 from app.upstream import egress
 from app.upstream.egress import Origin, check_endpoint, is_listed, is_public, origin_of, require_public
 

@@ -5,7 +5,7 @@ from itertools import product
 
 import pytest
 
-from app.answer import Failure
+from app.failure import Failure
 from app.upstream.events import MAX_EVENT_BYTES, MAX_STREAM_BYTES, ErrorEvent, EventReader, StrayLines
 from tests.wire.parser import data_of
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import trustme
 
-from app.answer import Failure
+from app.failure import Failure
 from app.upstream.dial import Proxy, dial
 from app.upstream.egress import Origin
 from tests.processes import ROOT
@@ -221,7 +221,7 @@ def line_of(request: bytes) -> str:
 IN_LOOP = """
 from gevent import monkey; monkey.patch_all()
 import socket, ssl, sys
-from app.answer import Failure
+from app.failure import Failure
 from app.upstream.dial import Proxy, dial
 from app.upstream.egress import Origin
 found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, int(sys.argv[1]))) for address in sys.argv[3:]]

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import trustme
 
-from app.answer import Failure, Text
+from app.answer import Text
 from app.config import Settings
+from app.failure import Failure
 from app.upstream import Upstream, asking
 from app.upstream.account import Account
 from app.upstream.asking import Asking

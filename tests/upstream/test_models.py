@@ -8,8 +8,8 @@ from typing import NoReturn
 
 import pytest
 
-from app.answer import Failure
 from app.config import Settings
+from app.failure import Failure
 from app.upstream import Upstream, asking, models
 from app.upstream.account import Account
 from app.upstream.asking import Asking

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from app.answer import Failure
+from app.failure import Failure
 from app.upstream.names import MAX_LOOKUPS, MAX_LOOKUPS_PER_USER, Names
 from tests.processes import ROOT, wait_for
 

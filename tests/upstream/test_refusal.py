@@ -7,7 +7,7 @@ from email.utils import formatdate
 
 import pytest
 
-from app.answer import CODES, Failure
+from app.failure import CODES, Failure
 from app.upstream.account import Account
 from app.upstream.refusal import MAX_MESSAGE_CHARACTERS, error_answer, refused, reported
 

@@ -12,8 +12,8 @@ import httpx2
 import pytest
 import trustme
 
-from app.answer import Failure
 from app.config import Settings
+from app.failure import Failure
 from app.upstream import transport as transport_module
 from app.upstream.transport import MAX_ERROR_BYTES, OUTBOUND_HEADERS, Body, Refusal, Transport
 from tests.processes import wait_for

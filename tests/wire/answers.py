@@ -27,13 +27,13 @@ HARD_TEXTS = [
 ]
 
 
-def answer_of(*reads: list[Piece] | Exception) -> Answer:
+def answer_of(*reads: list[Piece] | BaseException) -> Answer:
     """Make an answer of these reads; an exception among them is raised."""
     return Answer(_reads(reads), lambda: None)
 
 
-def _reads(reads: tuple[list[Piece] | Exception, ...]) -> Iterator[list[Piece]]:
+def _reads(reads: tuple[list[Piece] | BaseException, ...]) -> Iterator[list[Piece]]:
     for read in reads:
-        if isinstance(read, Exception):
+        if isinstance(read, BaseException):
             raise read
         yield read

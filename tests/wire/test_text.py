@@ -4,13 +4,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.answer import Answer, Failure, Finish, Gone, Piece, Reasoning, Silence, Text
+from app.answer import Answer, Finish, Piece, Reasoning, Silence, Text
+from app.failure import Code, Failure, Gone
 from app.wire import WIRES, text
 
 from .answers import HARD_TEXTS, answer_of
 
 
-def frames(*reads: list[Piece] | Exception) -> list[bytes]:
+def frames(*reads: list[Piece] | BaseException) -> list[bytes]:
     return list(text.frames(answer_of(*reads)))
 
 
@@ -33,7 +34,7 @@ def test_any_text_comes_through_unchanged(hard: str) -> None:
     assert b"".join(frames([Text(hard)], [Text(hard), Finish("stop", None)])).decode() == hard * 2
 
 
-def broken(failure: Exception, *reads: list[Piece], notes: bool = True) -> list[bytes]:
+def broken(failure: BaseException, *reads: list[Piece], notes: bool = True) -> list[bytes]:
     """Return what is written of an answer that a failure ends; the failure passes behind it."""
     found: list[bytes] = []
     with pytest.raises(type(failure)) as caught:
@@ -42,7 +43,7 @@ def broken(failure: Exception, *reads: list[Piece], notes: bool = True) -> list[
     return found
 
 
-LOST = Failure(500, "up_reset", "OpenAI was lost.")
+LOST = Failure(Code.UP_RESET, "OpenAI was lost.")
 SAID_LOST = b"[This answer is incomplete. OpenAI was lost.]"
 
 
@@ -73,7 +74,7 @@ def test_the_sentence_has_a_line_of_its_own(reads: list[list[Piece]], gap: bytes
 
 @pytest.mark.parametrize("message", ["Two\nlines.", " Two\r\n\r\nlines. ", "Two\u2028lines.", "Two\x0b\x85lines."])
 def test_a_sentence_of_several_lines_is_told_on_one(message: str) -> None:
-    assert broken(Failure(500, "provider_error", message)) == [b"[This answer is incomplete. Two lines.]"]
+    assert broken(Failure(Code.PROVIDER_ERROR, message)) == [b"[This answer is incomplete. Two lines.]"]
 
 
 LENGTH = b"[This answer is incomplete. It reached the limit of its length.]"

@@ -5,17 +5,18 @@ from typing import Any
 
 import pytest
 
-from app.answer import Failure, Finish, Gone, Piece, Reasoning, Silence, Text
+from app.answer import Finish, Piece, Reasoning, Silence, Text
+from app.failure import Code, Failure, Gone
 from app.wire import WIRES, ui
 
 from .answers import HARD_TEXTS, answer_of
 from .parser import data_of
 
 START: list[dict[str, Any]] = [{"type": "start"}, {"type": "start-step"}]
-LOST = Failure(500, "up_reset", "Lost.")
+LOST = Failure(Code.UP_RESET, "Lost.")
 
 
-def writes(*reads: list[Piece] | Exception) -> list[bytes]:
+def writes(*reads: list[Piece] | BaseException) -> list[bytes]:
     return list(ui.frames(answer_of(*reads)))
 
 
@@ -24,7 +25,7 @@ def parsed(stream: bytes) -> list[Any]:
     return ["[DONE]" if data == b"[DONE]" else json.loads(data) for data in data_of(stream)]
 
 
-def events(*reads: list[Piece] | Exception) -> list[Any]:
+def events(*reads: list[Piece] | BaseException) -> list[Any]:
     return parsed(b"".join(writes(*reads)))
 
 
@@ -114,7 +115,7 @@ def test_silence_is_a_comment_also_before_the_first_word() -> None:
 def test_any_text_comes_through_unchanged(hard: str, kind: type[Text | Reasoning]) -> None:
     name = "text" if kind is Text else "reasoning"
     assert events([kind(hard)], [kind(hard), Finish("stop", None)]) == START + block(name, 1, hard, hard) + end()
-    failure = Failure(500, "provider_error", hard)
+    failure = Failure(Code.PROVIDER_ERROR, hard)
     assert events([kind("a")], failure) == START + open_block(name, 1, "a") + failed(failure)
     assert events([Finish(hard, {hard: hard})]) == START + end(hard, usage={hard: hard})
 
