@@ -5,8 +5,9 @@ import sys
 
 import click
 
-from app import create_app, hosts, log, streaming
+from app import create_app, log, streaming
 from app.config import SettingError
+from app.streaming import hosts
 
 try:
     app = application = create_app()

@@ -7,20 +7,20 @@ from collections.abc import Mapping
 import click
 from flask import Flask
 
-from . import chat, commands, config, cors, doctor, errors, health, keys, profile, record
+from . import commands, config, doctor, record
 from .auth import Identify, Login
-from .body import Bodies
 from .config import Settings
 from .failure import Failure
 from .limiter import Limiter
-from .page import page
 from .providers import PROVIDERS
-from .service import Service
+from .routes import errors, register
+from .routes.body import Bodies
+from .routes.service import Service
 from .store import Store
 from .streaming import Streams
 from .upstream import Upstream
 from .upstream.names import Names
-from .waiting import find, start_thread
+from .wait import find, start_thread
 
 logger = logging.getLogger(__name__)
 
@@ -37,14 +37,7 @@ def create_app(settings: Settings | None = None, identify: Identify | None = Non
     app = errors.Application(__name__, static_folder=None)
     app.url_map.merge_slashes = False  # which would redirect, with a page of HTML
     app.extensions["streams"] = service.streams
-    errors.register(app)
-    cors.register(app, settings.cors_origins)
-    for provider in PROVIDERS.values():
-        app.register_blueprint(chat.blueprint(provider, service))
-    app.register_blueprint(profile.blueprint(service, PROVIDERS.values()))
-    app.register_blueprint(keys.blueprint(service, PROVIDERS.values()))
-    app.register_blueprint(health.blueprint(service))
-    app.register_blueprint(page)
+    register(app, service, PROVIDERS.values())
     for command in commands.groups(service, PROVIDERS.values()):
         app.cli.add_command(command)
     _prepare(service)
@@ -53,17 +46,19 @@ def create_app(settings: Settings | None = None, identify: Identify | None = Non
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
     """Read the settings from an environment. Raises `SettingError`."""
-    known = [setting for provider in PROVIDERS.values() for setting in (provider.key, *provider.settings)]
-    return config.read(environ, {setting.name: setting.variable for setting in known})
+    known = [field for provider in PROVIDERS.values() for field in (provider.key, *provider.settings)]
+    return config.read(environ, {field.name: field.variable for field in known})
 
 
 def _service(settings: Settings, identify: Identify | None) -> Service:
-    own = [(provider.key, setting) for provider in PROVIDERS.values() for setting in provider.own_settings]
-    store = Store(settings, {setting.name: key.name for key, setting in own if setting.is_endpoint})
+    own = [(provider.key, field) for provider in PROVIDERS.values() for field in provider.own_fields]
+    store = Store(settings, {field.name: key.name for key, field in own if field.is_endpoint})
     login = Login(settings, store, identify)
     bodies = Bodies(settings.max_bodies_bytes)
     upstream = Upstream(settings, Names(start_thread, find))
-    return Service(settings, store, login, Limiter(settings), upstream, Streams(settings), bodies)
+    return Service(
+        settings, store, login, Limiter(settings), upstream, Streams(settings), bodies, (record.write_log_line,)
+    )
 
 
 def _prepare(service: Service) -> None:

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 from .config import Settings
 from .failure import Failure
-from .question import Provider
-from .service import Service
+from .providers import Provider
+from .routes.service import Service
 
 UNSAFE = "UNSAFE"
 EXPOSED = "EXPOSED"

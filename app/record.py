@@ -1,6 +1,7 @@
-"""One line of JSON for each chat, when it is over: what became of it, never what was said in it."""
+"""What became of one chat, never what was said in it: written once, at its end, to a list of sinks."""
 
 import logging
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from time import monotonic
 from types import TracebackType
@@ -10,7 +11,7 @@ import msgspec
 
 from .failure import Code, Failure, Gone
 from .log import LogStream
-from .upstream.asking import Asking
+from .upstream.call import Trace
 
 log = logging.getLogger(__name__)
 
@@ -31,14 +32,16 @@ def start_log() -> None:
 
 
 class Record:
-    """What is known of one chat. As a context manager around all of it, it writes its line at the end."""
+    """What is known of one chat. A context manager around all of it; at its end the record goes to its sinks, once."""
 
-    def __init__(self, request_id: str, provider: str) -> None:
+    def __init__(self, request_id: str, provider: str, sinks: "Iterable[Sink]" = ()) -> None:
         """Begin with the request; what is learnt later is set from outside."""
-        self._started = monotonic()
-        self._request_id = request_id
-        self._provider = provider
-        self.asking = Asking()
+        self.started = monotonic()
+        self.ended: float | None = None
+        self.request_id = request_id
+        self.provider = provider
+        self._sinks = sinks
+        self.trace = Trace()
         self.user: str | None = None
         self.model: str | None = None
         self.key_source: str | None = None
@@ -52,33 +55,41 @@ class Record:
         return self
 
     def __exit__(self, _kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        """Write the line."""
+        """Write the record to its sinks."""
         outcome, status = _outcome(error)
         self.outcome = self.outcome or outcome
         self.status = self.status or status
-        log.info("%s", msgspec.json.encode(self._line()).decode())
+        self.ended = monotonic()
+        for sink in self._sinks:
+            sink(self)
 
-    def _line(self) -> dict[str, object]:
-        asking, now = self.asking, monotonic()
-        line = {
-            "event": "chat",
-            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "requestId": self._request_id,
-            "user": self.user,
-            "provider": self._provider,
-            "model": self.model,
-            "keySource": self.key_source,
-            "mode": self.mode,
-            "outcome": self.outcome,
-            "status": self.status,
-            "upstreamStatus": asking.status,
-            "ttftMs": asking.first_piece and _milliseconds(asking.first_piece - self._started),
-            "durationMs": _milliseconds(now - self._started),
-            "events": asking.events,
-            "bytesOut": self.bytes_out,
-            "attempts": asking.attempts,
-        }
-        return line | ({"usage": asking.usage} if asking.usage else {})
+
+Sink = Callable[[Record], None]
+"""Takes the record of a chat that is over."""
+
+
+def write_log_line(record: Record) -> None:
+    """Log a record as one line of JSON. A sink."""
+    trace, started = record.trace, record.started
+    line = {
+        "event": "chat",
+        "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "requestId": record.request_id,
+        "user": record.user,
+        "provider": record.provider,
+        "model": record.model,
+        "keySource": record.key_source,
+        "mode": record.mode,
+        "outcome": record.outcome,
+        "status": record.status,
+        "upstreamStatus": trace.status,
+        "ttftMs": trace.first_piece and _milliseconds(trace.first_piece - started),
+        "durationMs": record.ended and _milliseconds(record.ended - started),
+        "events": trace.events,
+        "bytesOut": record.bytes_out,
+        "attempts": trace.attempts,
+    }
+    log.info("%s", msgspec.json.encode(line | ({"usage": trace.usage} if trace.usage else {})).decode())
 
 
 def _outcome(error: BaseException | None) -> tuple[str, int]:

@@ -1,5 +1,6 @@
 """The service and the provider that tests talk to: real processes on real sockets, started once and shared."""
 
+import gc
 import json
 import os
 import signal
@@ -9,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests import servers
-from tests.processes import ROOT, Processes, Service, Simulator
+from tests.machine import slack
+from tests.processes import ROOT, Processes, Service, Simulator, opened
 from tests.servers import Server
 
 FOREIGN = {
@@ -156,3 +158,21 @@ def redis_url(redis_server: Server, redis_urls: Iterator[str]) -> str:
     """An empty database in Redis."""
     redis_server.start()
     return next(redis_urls)
+
+
+@pytest.fixture
+def _no_leak() -> Iterator[None]:
+    """See that as many descriptors are open after a test as before, without help of the garbage collector."""
+    slack()  # opens what stays open
+    before = _descriptors()
+    gc.disable()
+    try:
+        yield
+        assert _descriptors() == before
+    finally:
+        gc.enable()
+
+
+def _descriptors() -> list[str]:
+    """Name what this process has open; sockets are counted, since each has its own number."""
+    return sorted(name.partition(":[")[0] for name in opened("self"))

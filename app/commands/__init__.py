@@ -7,8 +7,8 @@ import click
 
 from .. import doctor
 from ..failure import Failure
-from ..question import Provider
-from ..service import Service
+from ..providers import Provider
+from ..routes.service import Service
 from ..store import Store
 from . import profile, token, vault
 

@@ -7,8 +7,8 @@ import click
 
 from ..auth.local import LOCAL_USER
 from ..failure import Failure
-from ..question import Provider, Setting, check_value
-from ..service import Service
+from ..providers import Field, Provider
+from ..routes.service import Service
 from ..store import chatbot_ui
 from .group import Group
 from .user import user_option
@@ -18,7 +18,7 @@ _user = user_option(default=LOCAL_USER, show_default=True)
 
 def group(service: Service, providers: Iterable[Provider]) -> click.Command:
     """Make the commands for profiles, of the settings that the providers have."""
-    own = {setting.name: setting for provider in providers for setting in provider.own_settings}
+    own = {setting.name: setting for provider in providers for setting in provider.own_fields}
     commands = Group("profile", help="The settings of a user: of this machine's own, unless another is named.")
     name_argument = click.argument("name", type=click.Choice(sorted(own)), metavar="NAME")
     profiles, environment = service.store.profiles, service.settings.provider_environment
@@ -29,7 +29,7 @@ def group(service: Service, providers: Iterable[Provider]) -> click.Command:
     def set_(name: str, user: str) -> None:
         """Set a setting; its value is asked for, or read from standard input, and never shown."""
         value = click.prompt(name, hide_input=True) if sys.stdin.isatty() else sys.stdin.read()
-        removed = profiles.set(user, name, check_value(own[name], value, service.settings.endpoint_allowlist))
+        removed = profiles.set(user, name, own[name].check(value, service.settings.endpoint_allowlist))
         click.echo(f"{name} is set.")
         _tell(removed)
         if name in environment and service.settings.key_policy != "profile-first":
@@ -69,7 +69,7 @@ def _tell(removed: Collection[str]) -> None:
         click.echo(f"{name} is removed with it: a key is sent to no endpoint but the one it was set for.")
 
 
-def _places(service: Service, own: Mapping[str, Setting], user: str) -> dict[str, list[str]]:
+def _places(service: Service, own: Mapping[str, Field], user: str) -> dict[str, list[str]]:
     """Tell for each setting where it is set; what wins is first."""
     found, settings = service.store.profiles.settings(user), service.settings
     places = {}
@@ -81,7 +81,7 @@ def _places(service: Service, own: Mapping[str, Setting], user: str) -> dict[str
     return places
 
 
-def _import(service: Service, own: Mapping[str, Setting], url: str) -> None:
+def _import(service: Service, own: Mapping[str, Field], url: str) -> None:
     """Read one profile after the other, and say how many there were."""
     users = added = kept = unusable = 0
     try:
@@ -99,9 +99,9 @@ def _import(service: Service, own: Mapping[str, Setting], url: str) -> None:
         click.echo(f"{unusable} settings were left out, because no provider could be asked with them.")
 
 
-def _usable(service: Service, own: Mapping[str, Setting], values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _usable(service: Service, own: Mapping[str, Field], values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for name, value in values.items():
         try:
-            yield name, check_value(own[name], value, service.settings.endpoint_allowlist)
+            yield name, own[name].check(value, service.settings.endpoint_allowlist)
         except Failure:
             continue

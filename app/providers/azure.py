@@ -1,26 +1,29 @@
-"""Azure OpenAI (https://learn.microsoft.com/azure/ai-foundry/openai/api-version-lifecycle)."""
+"""Azure OpenAI (https://learn.microsoft.com/azure/ai-foundry/openai/api-version-lifecycle).
+
+It knows deployments instead of models. A dated API version has a path for each deployment, the others one for all.
+"""
 
 import json
 import re
+from dataclasses import replace
+from typing import Any
 from urllib.parse import quote
 
-from .. import catalogue, values
-from ..answer import Answer
+from .. import models
+from ..chat import Chat
+from ..dialects import completions
 from ..failure import Code, Failure
-from ..question import Chat, Profile, Provider, Setting
-from ..upstream import Upstream
 from ..upstream.account import Account
+from . import forms
+from .provider import Field, Provider
 
 _PATH = re.compile(
-    r"""
-    (?: /api/projects/[^/]+ )?
-    (?: /openai (?: / (?: v1 | deployments | responses | models ) (?: /.* )? )?
-      | /v1 (?: / (?: (?: chat/ )? completions | responses | models ) )?
-    )? /* \Z
-    """,
+    r"(?: /api/projects/[^/]+ )?"
+    r"(?: /openai (?: / (?: v1 | deployments | responses | models ) (?: /.* )? )?"
+    r"  | /v1 (?: / (?: (?: chat/ )? completions | responses | models ) )? )? /* \Z",
     re.VERBOSE | re.IGNORECASE,
 )
-"""What an endpoint ends in where it is pasted as portal and sample code show it: the path of a project or operation."""
+"""The path behind a resource's address, of a project or an operation, as portal and sample code show it."""
 _VERSION = re.compile(r"(?:^|&)api-version=([A-Za-z0-9.-]{1,40})(?:&|\Z)", re.IGNORECASE)
 _MORE = re.compile(r"#|\?(?!api-version=[A-Za-z0-9.-]{1,40}\Z).", re.IGNORECASE)
 
@@ -33,70 +36,42 @@ def _read(endpoint: str) -> tuple[str, str]:
 
 
 def _judged(endpoint: str) -> str:
-    """Return what decides whether a user may set an endpoint: all of it if it has more than a version in its query.
+    """Return what decides whether a user may set an endpoint: all of it if its query has more than a version.
 
-    That would be of no use, may be secret, and is refused.
+    More would be of no use and may be secret, so it is refused.
     """
     return endpoint if _MORE.search(endpoint) else _read(endpoint)[0]
 
 
-LABEL = "Azure OpenAI"
-KEY = Setting("azure_openai_api_key", "AZURE_OPENAI_API_KEY", values.KEY)
-ENDPOINT = Setting("azure_openai_endpoint", "AZURE_OPENAI_ENDPOINT", values.ENDPOINT, with_key=True, meant=_judged)
-API_VERSION = Setting("azure_openai_api_version", "AZURE_OPENAI_API_VERSION", values.VERSION, with_key=True)
-DEPLOYMENTS = Setting("azure_openai_deployments", "AZURE_OPENAI_DEPLOYMENTS", values.DEPLOYMENTS)
+def _field(name: str, form: forms.Form, title: str, example: str = "", **how: Any) -> Field:  # noqa: ANN401
+    return Field(f"azure_openai_{name}", f"AZURE_OPENAI_{name.upper()}", form, title, example, **how)
+
+
+_ENDPOINT = _field(
+    "endpoint", forms.ENDPOINT, "Endpoint", "https://NAME.openai.azure.com", with_key=True, meant=_judged
+)
+_API_VERSION = _field("api_version", forms.VERSION, "API version", "2024-10-21", with_key=True)
+_DEPLOYMENTS = _field(
+    "deployments", forms.DEPLOYMENTS, "Deployments of other models (JSON)", '{"gpt-5.1": "my-deployment"}'
+)
 DEPLOYMENT_OF = {
-    "gpt-3.5-turbo": Setting("azure_openai_35_turbo_id", "AZURE_GPT_35_TURBO_NAME", values.NAME),
-    "gpt-4-turbo-preview": Setting("azure_openai_45_turbo_id", "AZURE_GPT_45_TURBO_NAME", values.NAME),
-    "gpt-4-vision-preview": Setting("azure_openai_45_vision_id", "AZURE_GPT_45_VISION_NAME", values.NAME),
+    model: Field(f"azure_openai_{name}_id", f"AZURE_GPT_{name.upper()}_NAME", forms.NAME, f"Deployment of {model}")
+    for model, name in [
+        ("gpt-3.5-turbo", "35_turbo"),
+        ("gpt-4-turbo-preview", "45_turbo"),
+        ("gpt-4-vision-preview", "45_vision"),
+    ]
 }
 
 
-def ask(chat: Chat, profile: Profile, upstream: Upstream) -> Answer:
-    """Ask the deployment of the model."""
-    deployment = _deployment(chat.model, profile)
-    if not deployment:
-        raise Failure(Code.MISSING_KEY, "Azure resources not found")
-    account = _account(profile, f"/deployments/{_segment(deployment)}")
-    return upstream.complete(account, {**catalogue.parameters(chat, catalogue.AZURE), "model": deployment})
-
-
-def check(profile: Profile, upstream: Upstream) -> None:
-    """Check the key, and the endpoint, with or without a deployment."""
-    upstream.check(_account(profile, ""))
-
-
-def _account(profile: Profile, path: str) -> Account:
-    """Return the account at the endpoint, and in its version, from the key's own source.
-
-    `path` is where to ask of a dated version; the other has one path for everything. Raises `Failure` without an
-    endpoint.
-    """
-    own = profile.source(KEY.name)
-    endpoint = own.get(ENDPOINT.name, "")
-    if not endpoint:
-        raise Failure(Code.MISSING_KEY, "Azure resources not found")
-    root, pasted_version = _read(endpoint)
-    version = own.get(API_VERSION.name, pasted_version)
-    dated = version[:1].isdigit()
-    return Account(
-        label=LABEL,
-        base_url=f"{root}/openai{path}" if dated else f"{root}/openai/v1",
-        key=own[KEY.name],
-        headers={"api-key": own[KEY.name]},
-        query={"api-version": version} if dated else {},
-        chosen_by_user=profile.is_own(KEY.name),
-        has_operators_key=not profile.is_own(KEY.name),
-        user=profile.user,
-    )
-
-
-def _deployment(model: str, profile: Profile) -> str | None:
-    """Look up a model's deployment. Raises `Failure` for a model that nobody named."""
+def _deployment(model: str, account: Account) -> str:
+    """Return a model's deployment. Raises `Failure` for a model without one."""
     if model in DEPLOYMENT_OF:
-        return profile.get(DEPLOYMENT_OF[model].name)
+        if deployment := account.value(DEPLOYMENT_OF[model].name):
+            return deployment
+        raise _missing()
     try:
-        named = json.loads(profile.get(DEPLOYMENTS.name) or "{}")
+        named = json.loads(account.value(_DEPLOYMENTS.name) or "{}")
     except ValueError:
         named = {}
     deployment = named.get(model) if isinstance(named, dict) else None
@@ -105,9 +80,42 @@ def _deployment(model: str, profile: Profile) -> str | None:
     return deployment
 
 
+def _place(account: Account, model: str) -> Account:
+    """Return the account at its resource; a dated version is asked below the model's deployment."""
+    deployment = _deployment(model, account) if model else ""
+    if not account.base_url:
+        raise _missing()
+    root, pasted_version = _read(account.base_url)
+    version = account.value(_API_VERSION.name) or pasted_version
+    placed = replace(account, base_url=f"{root}/openai/v1", headers={"api-key": account.key})
+    if not version[:1].isdigit():
+        return placed
+    path = f"/deployments/{_segment(deployment)}" if deployment else ""
+    return replace(placed, base_url=f"{root}/openai{path}", query={"api-version": version})
+
+
 def _segment(name: str) -> str:
     """Quote a name as one segment of a path; `..` would be one too many, so dots alone are quoted as well."""
     return quote(name, safe="") if name.strip(".") else name.replace(".", "%2E")
 
 
-PROVIDER = Provider("azure", LABEL, KEY, ask, check, (ENDPOINT, API_VERSION, *DEPLOYMENT_OF.values(), DEPLOYMENTS))
+def _to_deployment(chat: Chat, account: Account) -> Chat:
+    return replace(chat, model=_deployment(chat.model, account))
+
+
+def _missing() -> Failure:
+    return Failure(Code.MISSING_KEY, "Azure resources not found")
+
+
+PROVIDER = Provider(
+    name="azure",
+    label="Azure OpenAI",
+    base_url="",
+    dialect=completions,
+    families=models.AZURE,
+    models=("gpt-4-turbo-preview", "gpt-3.5-turbo", "gpt-4-vision-preview"),
+    fields=(_ENDPOINT, _API_VERSION, *DEPLOYMENT_OF.values(), _DEPLOYMENTS),
+    adapt=_to_deployment,
+    place=_place,
+    prefix="azure_openai",
+)

@@ -1,43 +1,31 @@
 """OpenAI (https://platform.openai.com/docs/api-reference/chat/create)."""
 
-from .. import catalogue, values
-from ..answer import Answer
-from ..question import Chat, Profile, Provider, Setting
-from ..upstream import Upstream
+from dataclasses import replace
+
+from .. import models
+from ..dialects import completions
 from ..upstream.account import Account
+from .forms import HEADER
+from .provider import Field, Provider
 
-LABEL = "OpenAI"
-KEY = Setting("openai_api_key", "OPENAI_API_KEY", values.KEY)
-ORGANIZATION = Setting("openai_organization_id", "OPENAI_ORGANIZATION_ID", values.HEADER, with_key=True)
-BASE_URL = Setting("openai_base_url", "OPENAI_BASE_URL", values.ENDPOINT, operator_only=True)
-STREAM_OPTIONS = {"include_usage": True, "include_obfuscation": False}
-HOME = "https://api.openai.com/v1"
-
-
-def ask(chat: Chat, profile: Profile, upstream: Upstream) -> Answer:
-    """Ask OpenAI."""
-    parameters = {**catalogue.parameters(chat, catalogue.OPENAI), "stream_options": STREAM_OPTIONS}
-    return upstream.complete(_account(profile), parameters)
+ORGANIZATION = Field(
+    "openai_organization_id", "OPENAI_ORGANIZATION_ID", HEADER, "Organization ID", "org-...", with_key=True
+)
 
 
-def check(profile: Profile, upstream: Upstream) -> None:
-    """Check the key, and the organization."""
-    upstream.check(_account(profile))
+def _with_organization(account: Account, _model: str) -> Account:
+    organization = account.value(ORGANIZATION.name)
+    return replace(account, headers={"OpenAI-Organization": organization}) if organization else account
 
 
-def _account(profile: Profile) -> Account:
-    """Return the account of the organization that comes from the key's own source."""
-    own = profile.source(KEY.name)
-    organization = own.get(ORGANIZATION.name)
-    return Account(
-        label=LABEL,
-        base_url=profile.environment.get(BASE_URL.name, HOME),
-        key=own[KEY.name],
-        home=HOME,
-        has_operators_key=not profile.is_own(KEY.name),
-        user=profile.user,
-        headers={"OpenAI-Organization": organization} if organization else {},
-    )
-
-
-PROVIDER = Provider("openai", LABEL, KEY, ask, check, (ORGANIZATION, BASE_URL))
+PROVIDER = Provider(
+    name="openai",
+    label="OpenAI",
+    base_url="https://api.openai.com/v1",
+    dialect=completions,
+    families=models.OPENAI,
+    models=("gpt-5.1", "gpt-4o", "gpt-4.1-mini"),
+    fields=(ORGANIZATION,),
+    quirks=completions.Quirks(stream_options={"include_usage": True, "include_obfuscation": False}),
+    place=_with_organization,
+)

@@ -7,7 +7,7 @@ from gunicorn import http
 from gunicorn.http import body, message, parser, unreader
 from gunicorn.http.errors import UnsupportedTransferCoding
 
-from ..body import TooManyChunks
+from ..routes.body import TooManyChunks
 
 MAX_HEAD_BYTES = 32 * 1024
 """The most that a request's headers may be together: what Flask makes of them takes a millisecond for each kilobyte."""

@@ -1,92 +1,136 @@
-"""Asking: the connection, the bytes, and the provider's event stream -> pieces."""
+"""Asking a provider: the connection, the bytes, one loop that reads the answer. Knows no dialect."""
 
 from functools import lru_cache
-from typing import Any
-
-import httpx2
-import openai
+from time import monotonic
 
 from ..answer import Answer
 from ..config import Settings
 from ..failure import Code, Failure
-from . import asking
+from ..wait import Wait, pause, wait_alone
 from .account import Account
-from .completions import complete
+from .call import Call, Trace
 from .corrections import Corrections
+from .dialect import Body, Dialect
 from .egress import check_endpoint, is_listed, parse
-from .models import check_key
 from .names import Names
-from .transport import Transport
+from .pool import Exchange, Pool, Refused
+from .reading import Reading
+from .sdk import SDK
 
-MAX_CLIENTS = 500
+CHECK_SECONDS = 8.0
+"""How long a check of a key waits; the sentence of a refusal may take the pool's `ERROR_SECONDS` more."""
+RETRY_SECONDS = 0.2
+"""How long a failed connect is let rest before the second."""
+MAX_ADDRESSES = 500
+"""For how many base URLs it is remembered whether they may be asked."""
 
 
 class Upstream:
-    """What all questions share: the transports, and the SDK's clients, one for each base URL and holding no key.
+    """What all calls share: the connections, and what servers have refused.
 
-    Where a user chose the base URL, the transport is one that reaches public addresses only. It keeps connections of
-    its own, so that no question ever goes over one that was made without looking.
+    Where a user chose the base URL, the connections lead to public addresses only, and are kept apart from the others:
+    no call ever uses a connection that was made without that check.
     """
 
     def __init__(self, settings: Settings, names: Names | None = None) -> None:
-        """Take the timeouts, and where the names that users choose are looked up; nothing is connected yet."""
+        """Take the timeouts, and what looks up the names that users choose; nothing is connected yet."""
         self._settings = settings
-        self._http = _http(Transport(settings))
-        self._guarded_http = _http(Transport(settings, public_only=True, names=names or Names()))
+        self._pool = Pool(settings)
+        self._guarded_pool = Pool(settings, public_only=True, names=names or Names())
+        self._sdk, self._guarded_sdk = SDK(self._pool), SDK(self._guarded_pool)
         self._corrections = Corrections()
-        self._client = lru_cache(MAX_CLIENTS)(self._build_client)
+        self._sender = lru_cache(MAX_ADDRESSES)(self._find_sender)
 
-    def complete(self, account: Account, parameters: dict[str, Any]) -> Answer:
-        """Ask for a chat completion. Raises `Failure`."""
-        asking.current().user = account.user
-        return complete(self._client_for(account), account, parameters, self._settings, self._corrections)
+    def ask(  # noqa: PLR0913 - whom, in which language, for what, and on whose behalf
+        self,
+        account: Account,
+        dialect: Dialect,
+        path: str,
+        body: Body,
+        *,
+        wait: Wait = wait_alone,
+        trace: Trace | None = None,
+    ) -> Answer:
+        """Ask for a streamed answer.
 
-    def check(self, account: Account) -> None:
-        """Ask whether the provider takes the key, at no cost, within ten seconds. Raises `Failure` if it does not."""
-        client = self._client_for(account)
-        with asking.apart():
-            asking.current().user = account.user
-            check_key(client, account)
+        Returns when the provider has accepted, or has not answered within `commit_seconds`. Asks once more where that
+        can do no harm: nothing was answered but that another time, or less, would be better. Raises `Failure`.
+        """
+        started, settings = monotonic(), self._settings
+        deadline = started + min(settings.commit_seconds, settings.first_event_timeout_seconds)
+        call = Call(account, dialect, deadline, wait, trace or Trace())
+        exchange = self._send_corrected(call, path, body)
+        return Answer(Reading(exchange, call, settings, started).batches(), exchange.close)
+
+    def check(self, account: Account, dialect: Dialect) -> None:
+        """Ask once, at no cost, for the list of models. Raises `Failure` unless the provider takes the key."""
+        exchange = self._send(Call(account, dialect, monotonic() + CHECK_SECONDS), dialect.MODELS_PATH, None)
+        exchange.close()
+        if exchange.head is None:
+            raise Failure(Code.UP_TIMEOUT, f"{account.name} took too long to answer. Please try again.")
 
     def close(self) -> None:
         """Close the idle connections."""
-        self._http.close()
-        self._guarded_http.close()
+        self._pool.close()
+        self._guarded_pool.close()
 
-    def _client_for(self, account: Account) -> openai.OpenAI:
+    def _send_corrected(self, call: Call, path: str, body: Body) -> Exchange:
+        """Send, and once more without the parameter that is refused.
+
+        That request is beside those that the chat may make anyhow: a refusal of this kind costs nothing.
+        """
+        base_url, dialect = call.account.base_url, call.dialect
+        body = self._corrections.without_refused(base_url, body)
+        try:
+            return self._send_twice(call, path, body)
+        except Failure as failure:
+            corrected = dialect.corrected(body, failure)
+            if corrected is None:
+                raise
+        body, refused = corrected
+        call.allowed += 1
+        exchange = self._send_twice(call, path, body)
+        if exchange.head is not None:
+            self._corrections.remember(base_url, refused)
+        return exchange
+
+    def _send_twice(self, call: Call, path: str, body: Body) -> Exchange:
+        """Send, and once more after a short delay if that is all that the failure asks for."""
+        try:
+            return self._send(call, path, body)
+        except Failure as failure:
+            delay = _delay(failure)
+            if delay is None or not call.may_retry or monotonic() + delay >= call.deadline:
+                raise
+        pause(call.wait, delay)
+        return self._send(call, path, body)
+
+    def _send(self, call: Call, path: str, body: Body | None) -> Exchange:
+        account = call.account
         account.check_characters()
         try:
-            return self._client(account.base_url, tuple(account.query.items()), account.chosen_by_user)
+            sender = self._sender(account.base_url, account.chosen_by_user)
         except ValueError as error:
             raise Failure(Code.BAD_KEY, account.wrong_address) from error
+        try:
+            return sender.send(call, path, body)
+        except Refused as refused:
+            raise call.dialect.refused(account, refused.status, refused.headers, refused.content) from refused
 
-    def _build_client(self, base_url: str, query: tuple[tuple[str, str], ...], chosen_by_user: bool) -> openai.OpenAI:  # noqa: FBT001 - a cache's key
-        """Make a client. Raises `ValueError` for what is no address, `Failure` for what a user may not choose."""
+    def _find_sender(self, base_url: str, chosen_by_user: bool) -> SDK:  # noqa: FBT001 - a cache's key
+        """Choose the connections. Raises `ValueError` for what is no address, `Failure` for what users may not ask."""
         allowed = self._settings.endpoint_allowlist
         if chosen_by_user:
             check_endpoint(base_url, allowed)
         elif parse(base_url) is None:
             raise ValueError(base_url)
-        is_guarded = chosen_by_user and not is_listed(base_url, allowed)
-        return _Client(
-            api_key="sent with each request",
-            base_url=base_url,
-            default_query=dict(query),
-            max_retries=0,
-            http_client=self._guarded_http if is_guarded else self._http,
-        )
+        return self._guarded_sdk if chosen_by_user and not is_listed(base_url, allowed) else self._sdk
 
 
-class _Client(openai.OpenAI):
-    """The SDK's client, without headers that tell of this machine.
-
-    They do not leave. To make them, each of the first requests of a process would run a program, two thousand at once.
-    """
-
-    def platform_headers(self) -> dict[str, str]:
-        """Return none."""
-        return {}
-
-
-def _http(transport: Transport) -> httpx2.Client:
-    return httpx2.Client(transport=transport, follow_redirects=False, trust_env=False, timeout=None)
+def _delay(failure: Failure) -> float | None:
+    """Return after how many seconds another attempt is worth it, None if it is not."""
+    if failure.code is Code.UP_CONNECT:
+        return RETRY_SECONDS
+    delay = failure.headers.get("Retry-After", "")
+    is_busy = failure.code in {Code.PROVIDER_RATE_LIMITED, Code.PROVIDER_OVERLOADED}
+    return int(delay) if is_busy and delay in {"0", "1", "2"} else None

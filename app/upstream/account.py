@@ -1,23 +1,27 @@
-"""Where a provider is asked, and with which key."""
+"""Somebody's account with a provider: where it is asked, and with which key."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-
-import openai
+from typing import Any
 
 from ..failure import Code, Failure
+from . import secrets
 from .egress import parse
+
+
+def _no_value(_: str) -> None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Somebody's account with an OpenAI-shaped provider.
+    """Somebody's account with a provider.
 
-    `label` is the provider's name. The key travels as `Authorization: Bearer`, unless `headers` carries an `api-key`.
-    `query` goes with every request. `home` is the provider's own base URL, where it has one. The key is the user's, or
-    the operator's; so is the choice of the base URL (`chosen_by_user`). `user` is who asks.
+    `label` is the provider's name in sentences. The key travels as `Authorization: Bearer`, unless `headers` carry an
+    `api-key`. `query` goes with every request. `home` is the provider's own base URL, where it has one. `value(name)`
+    is what was set for another of the provider's fields, or None. `user` is who asks.
     """
 
     label: str
@@ -25,14 +29,18 @@ class Account:
     key: str = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     query: Mapping[str, str] = field(default_factory=dict)
-    chosen_by_user: bool = False
     home: str = ""
+    chosen_by_user: bool = False
+    """Whether the user chose the base URL, and not the operator."""
     has_operators_key: bool = False
+    value: Callable[[str], str | None] = field(default=_no_value, repr=False)
     user: str = ""
+    quirks: Any = None
+    """How the provider differs from others, in its dialect's own record."""
 
     @property
     def is_elsewhere(self) -> bool:
-        """Whether another server than the provider's own is asked, such as a gateway or a model of the house."""
+        """Whether another server than the provider's own is asked, such as a gateway or a local model."""
         return bool(self.home) and _site(self.base_url) != _site(self.home)
 
     @property
@@ -52,8 +60,12 @@ class Account:
 
     @staticmethod
     def _remedy(*, is_theirs: bool) -> str:
-        """Tell who can act: a user has no way to what the operator set."""
+        """Say who can act: users cannot change what the operator set."""
         return "Please fix it in your profile settings." if is_theirs else "Whoever runs this service has to fix it."
+
+    def cleaned(self, text: str) -> str:
+        """Return what may be shown of a provider's text: a sentence without the key."""
+        return secrets.cleaned(text, self.key)
 
     def check_characters(self) -> None:
         """Raise `Failure` if the key, or another header, cannot be sent as it is."""
@@ -61,19 +73,6 @@ class Account:
             if not re.fullmatch(r"[\x21-\x7e]+", value):
                 remedy = self._remedy(is_theirs=not self.has_operators_key)
                 raise Failure(Code.BAD_KEY, f"{self.label} API Key contains characters that no key has. {remedy}")
-
-    def outbound(self) -> dict[str, str | openai.Omit]:
-        """Set, or omit, every header that the SDK would fill from `OPENAI_*`, whatever the base URL.
-
-        What can be neither set nor omitted here is stopped by the transport's list.
-        """
-        return {
-            "User-Agent": "sluice",
-            "Authorization": openai.Omit() if "api-key" in self.headers else f"Bearer {self.key}",
-            "OpenAI-Organization": openai.Omit(),
-            "api-key": openai.Omit(),
-            **self.headers,
-        }
 
 
 @lru_cache(1000)
@@ -83,5 +82,5 @@ def _host(url: str) -> str:
 
 
 def _site(url: str) -> str:
-    """Return the end of a host's name that tells whose it is: `openai.com` of `eu.api.openai.com`."""
+    """Return the end of a host name that says whose it is: `openai.com` of `eu.api.openai.com`."""
     return ".".join(_host(url).split(".")[-2:])

@@ -11,7 +11,7 @@ from typing import Any
 import httptools
 
 from ..failure import Code, Failure
-from .asking import Wait, current, patiently
+from ..wait import Wait, retry_when_ready
 
 _READ_BYTES = 64 * 1024
 _MAX_HEADER_BYTES = 100 * 1024
@@ -22,7 +22,7 @@ MAX_HEADERS = 200
 class Connection:
     """A socket to one origin, over which requests follow each other.
 
-    The socket does not block; who asks decides how to wait for it. Raises `Failure` when the connection breaks or the
+    The socket does not block; the caller's `Wait` waits for it. Raises `Failure` when the connection breaks, or the
     other side does not speak HTTP.
     """
 
@@ -35,14 +35,14 @@ class Connection:
         self.opened = monotonic()
         self.heard = False
         self._sent = False
-        self._response = Response()
+        self._reply = Reply()
 
-    def send(self, request: bytes, seconds: float) -> None:
+    def send(self, request: bytes, wait: Wait, seconds: float) -> None:
         """Send a whole request, and expect its response; `heard` tells whether a byte of that came."""
-        self._response.close()
-        self._response = Response()
+        self._reply.close()
+        self._reply = Reply()
         self.heard = self._sent = False
-        self._wait = current().wait
+        self._wait = wait
         try:
             self._send_all(memoryview(request), monotonic() + seconds)
             self._sent = True
@@ -53,39 +53,39 @@ class Connection:
                 raise Failure(Code.UP_TIMEOUT, "The provider did not take the request in time.") from error
             raise Failure(Code.UP_RESET, "The connection to the provider was lost.") from error
 
-    def head(self, seconds: float) -> "Response | None":
+    def head(self, seconds: float) -> "Reply | None":
         """Return the response once its headers are here, or None if they are not within so many seconds."""
         deadline = monotonic() + seconds
-        while self._response.status is None:
-            self._response.raise_failure()
+        while self._reply.status is None:
+            self._reply.raise_failure()
             if not self._receive(deadline):
                 return None
-        return self._response
+        return self._reply
 
     def read(self, seconds: float) -> bytes | None:
         """Return the next bytes of the body; `b""` at its end, None if none came within so many seconds."""
         deadline = monotonic() + seconds
-        while not self._response.body and not self._response.complete:
-            self._response.raise_failure()
+        while not self._reply.body and not self._reply.complete:
+            self._reply.raise_failure()
             if not self._receive(deadline):
                 return None
-        return self._response.take()
+        return self._reply.take()
 
     def settle(self, seconds: float) -> None:
         """Wait so long for the end of a response of which nothing more is wanted."""
         deadline = monotonic() + seconds
         with suppress(Failure):
-            while not self._response.complete and not self._response.body and self._receive(deadline):
+            while not self._reply.complete and not self._reply.body and self._receive(deadline):
                 pass
 
     def finished(self) -> bool:
         """Tell whether the response is over and the connection can carry another; does not wait."""
-        if not self._response.complete:
+        if not self._reply.complete:
             try:
                 self._take()
             except (OSError, Failure):
                 return False
-        return self._sent and self._response.complete and self._response.keep_alive and not self._response.body
+        return self._sent and self._reply.complete and self._reply.keep_alive and not self._reply.body
 
     def alive(self) -> bool:
         """Tell whether an idle connection is open: one on which anything can be read has ended, or is confused."""
@@ -100,7 +100,7 @@ class Connection:
     def close(self) -> None:
         """Close the socket."""
         self._socket.close()
-        self._response.close()
+        self._reply.close()
 
     def _is_answered(self) -> bool:
         """Tell whether the provider answered, and closed, without reading the whole request."""
@@ -111,8 +111,9 @@ class Connection:
 
     def _send_all(self, rest: memoryview, deadline: float) -> None:
         while rest:
-            sent = patiently(partial(self._socket.send, rest), self._wait, self._socket, deadline, select.POLLOUT)
-            if not sent:  # which gevent's TLS says where others raise
+            send = partial(self._socket.send, rest)
+            sent = retry_when_ready(send, self._wait, self._socket, deadline, select.POLLOUT)
+            if not sent:  # gevent's TLS socket returns 0 instead of raising SSLWantWriteError
                 self._wait(self._socket, select.POLLOUT, deadline)
             rest = rest[sent:]
 
@@ -125,7 +126,7 @@ class Connection:
         try:
             if self._tls is None or not self._tls.pending():
                 self._wait(self._socket, select.POLLIN, deadline)
-            patiently(self._take, self._wait, self._socket, deadline)
+            retry_when_ready(self._take, self._wait, self._socket, deadline)
         except TimeoutError:
             return False
         except OSError as error:
@@ -135,10 +136,10 @@ class Connection:
     def _take(self) -> None:
         data = self._socket.recv(_READ_BYTES)
         self.heard = self.heard or bool(data)
-        self._response.feed(data)
+        self._reply.feed(data)
 
 
-class Response:
+class Reply:
     """One HTTP/1.1 response, as its bytes come in."""
 
     def __init__(self) -> None:
@@ -167,8 +168,16 @@ class Response:
         if self._empty_bytes > _MAX_HEADER_BYTES or self._header_count > MAX_HEADERS:
             self._break(None)
 
+    def named(self) -> dict[str, str]:
+        """Return the headers by their names in small letters; several of one name are joined by commas."""
+        named: dict[str, str] = {}
+        for name, value in self.headers:
+            key, text = name.decode("latin-1"), value.decode("latin-1")
+            named[key] = f"{named[key]}, {text}" if key in named else text
+        return named
+
     def close(self) -> None:
-        """Let go of what refers back to the response, which would stay in memory until the garbage collector runs."""
+        """Break the reference cycle with the parser, which would last until the garbage collector runs."""
         self._parser = self._failure = None
 
     def raise_failure(self) -> None:

@@ -10,13 +10,15 @@ import ssl
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from time import monotonic
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # typeshed leaves it out
 
 from ..failure import Code, Failure
-from .asking import current, patiently
+from ..wait import retry_when_ready
+from .call import Call
 from .egress import Origin, require_public
 from .names import Address, Names
 
@@ -45,6 +47,7 @@ def dial(  # noqa: PLR0913 - each is a part of where and how
     tls: ssl.SSLContext,
     proxy: Proxy,
     seconds: float,
+    call: Call,
     *,
     public_only: bool = False,
     names: Names = NAMES,
@@ -58,10 +61,11 @@ def dial(  # noqa: PLR0913 - each is a part of where and how
     deadline = monotonic() + seconds
     try:
         if proxy.serves(origin):
-            sock = _reach_through(proxy, origin, deadline, names, public_only=public_only)
+            sock = _reach_through(proxy, origin, deadline, names if public_only else None, call)
         else:
-            sock = _reach(origin.host, origin.port, deadline, names, public_only=public_only)
-        return _secured(sock, origin.host, tls, deadline) if origin.scheme == "https" else sock
+            addresses = _addresses((origin.host, origin.port), deadline, names, call, public_only=public_only)
+            sock = _first(addresses, deadline, partial(_connected, call))
+        return _secured(sock, origin.host, tls, deadline, call) if origin.scheme == "https" else sock
     except ssl.SSLError as error:
         raise Failure(Code.UP_TLS, "The provider's certificate could not be verified.") from error
     except (socket.gaierror, ValueError) as error:  # a name that cannot be one is a ValueError
@@ -72,20 +76,16 @@ def dial(  # noqa: PLR0913 - each is a part of where and how
         raise Failure(Code.UP_CONNECT, "The provider could not be reached.") from error
 
 
-def _reach(host: str, port: int, deadline: float, names: Names, *, public_only: bool = False) -> socket.socket:
-    return _first(_addresses(host, port, deadline, names, public_only=public_only), _connected, deadline)
-
-
-def _reach_through(proxy: Proxy, origin: Origin, deadline: float, names: Names, *, public_only: bool) -> socket.socket:
-    """Have the proxy connect; it looks the name up, unless the addresses are ours to judge."""
-    if not public_only:
-        return _tunnelled(proxy, origin.host, origin.port, deadline)
-    addresses = _addresses(origin.host, origin.port, deadline, names, public_only=True)
-    return _first(addresses, lambda address, until: _tunnelled(proxy, address[1][0], origin.port, until), deadline)
+def _reach_through(proxy: Proxy, origin: Origin, deadline: float, names: Names | None, call: Call) -> socket.socket:
+    """Have the proxy connect: to the host, or to a public address of it that `names` found."""
+    if names is None:
+        return _tunnelled(proxy, origin.host, origin.port, call, deadline)
+    addresses = _addresses((origin.host, origin.port), deadline, names, call, public_only=True)
+    return _first(addresses, deadline, lambda at, until: _tunnelled(proxy, at[1][0], origin.port, call, until))
 
 
 def _first(
-    addresses: list[Address], connect: Callable[[Address, float], socket.socket], deadline: float
+    addresses: list[Address], deadline: float, connect: Callable[[Address, float], socket.socket]
 ) -> socket.socket:
     """Connect to the first address that answers; each has its share of the time that is left."""
     errors: list[OSError] = []
@@ -98,14 +98,14 @@ def _first(
     raise errors[0]
 
 
-def _connected(address: Address, deadline: float) -> socket.socket:
+def _connected(call: Call, address: Address, deadline: float) -> socket.socket:
     family, where = address
     sock = socket.socket(family, socket.SOCK_STREAM)
     with _closed_on_failure(sock):
         sock.settimeout(0)
         code = sock.connect_ex(where)
         if code == errno.EINPROGRESS:
-            current().wait(sock, select.POLLOUT, deadline)
+            call.wait(sock, select.POLLOUT, deadline)
             code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
             raise OSError(code, os.strerror(code))
@@ -121,27 +121,31 @@ def _closed_on_failure(sock: socket.socket) -> Iterator[None]:
         on_failure.pop_all()
 
 
-def _addresses(host: str, port: int, deadline: float, names: Names, *, public_only: bool) -> list[Address]:
-    """Return the addresses of a host, which may be one."""
+def _addresses(
+    place: tuple[str, int], deadline: float, names: Names, call: Call, *, public_only: bool
+) -> list[Address]:
+    """Return the addresses of a host and port; the host may be an address itself."""
+    host, port = place
     try:
         version = ipaddress.ip_address(host).version
         addresses = [(socket.AF_INET if version == 4 else socket.AF_INET6, (host, port))]  # noqa: PLR2004
     except ValueError:
-        addresses = names.addresses(host, port, deadline, current().user if public_only else None)
+        addresses = names.addresses(host, port, deadline, call.wait, call.account.user if public_only else None)
     if public_only:
         require_public(where[0] for _, where in addresses)
     return addresses
 
 
-def _tunnelled(proxy: Proxy, host: str, port: int, deadline: float) -> socket.socket:
+def _tunnelled(proxy: Proxy, host: str, port: int, call: Call, deadline: float) -> socket.socket:
     """Have the proxy connect to a host or an address (RFC 9110, section 9.3.6)."""
     url = urlsplit(proxy.url)
-    sock = _reach(url.hostname or "", url.port or 80, deadline, NAMES)
+    addresses = _addresses((url.hostname or "", url.port or 80), deadline, NAMES, call, public_only=False)
+    sock = _first(addresses, deadline, partial(_connected, call))
     with _closed_on_failure(sock):
         target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}", *_proxy_authorization(url.username, url.password)]
         sock.sendall("\r\n".join([*lines, "", ""]).encode())  # which a new socket always has room for
-        reply = _reply(sock, deadline)
+        reply = _reply(sock, deadline, call)
         if not re.match(rb"HTTP/1\.\d 2\d\d\b", reply):
             raise OSError(f"the proxy answered {reply[:100]!r}")
     return sock
@@ -154,21 +158,21 @@ def _proxy_authorization(user: str | None, password: str | None) -> list[str]:
     return [f"Proxy-Authorization: Basic {b64encode(credentials).decode()}"]
 
 
-def _reply(sock: socket.socket, deadline: float) -> bytes:
+def _reply(sock: socket.socket, deadline: float, call: Call) -> bytes:
     """Read the proxy's answer up to its blank line, behind which TLS, and so nobody, speaks before us."""
     reply = b""
     while b"\r\n\r\n" not in reply:
-        data = patiently(lambda: sock.recv(_MAX_REPLY_BYTES), current().wait, sock, deadline)
+        data = retry_when_ready(lambda: sock.recv(_MAX_REPLY_BYTES), call.wait, sock, deadline)
         if not data or len(reply) > _MAX_REPLY_BYTES:
             raise OSError("the proxy's answer is not HTTP")
         reply += data
     return reply
 
 
-def _secured(sock: socket.socket, host: str, tls: ssl.SSLContext, deadline: float) -> ssl.SSLSocket:
+def _secured(sock: socket.socket, host: str, tls: ssl.SSLContext, deadline: float, call: Call) -> ssl.SSLSocket:
     """Shake hands, verify the certificate and its name."""
     with _closed_on_failure(sock):
         secured = tls.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
     with _closed_on_failure(secured):
-        patiently(secured.do_handshake, current().wait, secured, deadline)
+        retry_when_ready(secured.do_handshake, call.wait, secured, deadline)
     return secured

@@ -15,7 +15,7 @@ from threading import Lock, Thread
 from typing import Any
 
 from ..failure import Code, Failure
-from .asking import current
+from ..wait import Wait
 
 MAX_LOOKUPS = 32
 """How many names of users' endpoints are looked up at once."""
@@ -52,14 +52,14 @@ class Names:
         self._running: dict[Key, _Lookup] = {}
         self._lock = Lock()
 
-    def addresses(self, host: str, port: int, deadline: float, user: str | None = None) -> list[Address]:
+    def addresses(self, host: str, port: int, deadline: float, wait: Wait, user: str | None = None) -> list[Address]:
         """Look a name up for a user who chose it, or for the operator (None), who chooses few.
 
         Raises `TimeoutError` at the deadline, `socket.gaierror` when there are none, and `Failure` when too many of the
         user's look-ups, or of all users', have not ended.
         """
         lookup = self._join((user, host, port))
-        lookup.wait(deadline)
+        lookup.wait(deadline, wait)
         if lookup.error:
             raise socket.gaierror(lookup.error)
         return [(family, where) for family, _, _, _, where in lookup.found]
@@ -107,7 +107,7 @@ class _Lookup:
         self._ended = False
         self._ends: deque[FileIO] = deque()
 
-    def wait(self, deadline: float) -> None:
+    def wait(self, deadline: float, wait: Wait) -> None:
         """Wait for the end. Raises what a `Wait` raises."""
         here, there = socket.socketpair()
         with here, FileIO(there.detach(), "w") as end:
@@ -115,7 +115,7 @@ class _Lookup:
             if self._ended:  # perhaps before it saw this one
                 return
             try:
-                current().wait(here, select.POLLIN, deadline)
+                wait(here, select.POLLIN, deadline)
             finally:
                 with suppress(ValueError):
                     self._ends.remove(end)

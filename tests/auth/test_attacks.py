@@ -135,7 +135,7 @@ METACHARACTERS = {
 }
 BYTES = {**METACHARACTERS, "a NUL": "a\0b", "half a character": "\udcff", "two lines": "a\r\nb"}
 HEADERS = ["Accept", "Authorization", "Cookie", "Origin", "Referer", "Sec-Fetch-Site", "User-Agent", "X-Request-ID"]
-SETTINGS = {setting.name: setting.is_secret for one in PROVIDERS.values() for setting in one.own_settings}
+SETTINGS = {setting.name: setting.is_secret for one in PROVIDERS.values() for setting in one.own_fields}
 
 
 def rows(service: Service, user: str) -> tuple[object, ...]:

@@ -2,20 +2,18 @@
 
 from dataclasses import replace
 
-from app.answer import Answer
+from app.chat import Chat
 from app.providers import PROVIDERS, openai
-from app.question import Chat, Profile
-from app.upstream import Upstream
 from app.upstream.account import Account
 
 
-def _ask(chat: Chat, profile: Profile, upstream: Upstream) -> Answer:
+def _crash(chat: Chat, account: Account) -> Chat:
     """Break where the key is known."""
-    key = profile.source(openai.KEY.name)[openai.KEY.name]
-    account = Account(openai.LABEL, "https://provider.test", key, {"api-key": key})
-    raise RuntimeError(f"{chat!r} {account!r} {profile!r} {profile.own!r} {vars(upstream)!r}")
+    copy = Account(account.label, "https://provider.test", account.key, {"api-key": account.key})
+    raise RuntimeError(f"{chat!r} {account!r} {copy!r} {account.value!r}")
 
 
-PROVIDERS["crashing"] = replace(openai.PROVIDER, name="crashing", ask=_ask)  # before the application is made
+CRASHING = replace(openai.PROVIDER, name="crashing", prefix="openai", adapt=_crash)
+PROVIDERS[CRASHING.name] = CRASHING  # before the application is made
 
 from wsgi import app  # noqa: E402, F401 - what the server serves

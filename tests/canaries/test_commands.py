@@ -9,7 +9,7 @@ from app.providers import PROVIDERS
 from tests.canaries.house import House
 from tests.canaries.mirror import ANSWER
 
-SETTINGS = [setting.name for provider in PROVIDERS.values() for setting in provider.own_settings]
+SETTINGS = [setting.name for provider in PROVIDERS.values() for setting in provider.own_fields]
 
 
 def test_no_command_says_what_it_keeps(house: House) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from app.providers import PROVIDERS
 
-WIRES = {"text": "", "ui": "text/event-stream"}
+PROTOCOLS = {"text": "", "ui": "text/event-stream"}
 
 
 @pytest.fixture(params=PROVIDERS)
@@ -15,7 +15,7 @@ def provider(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(params=list(WIRES.values()), ids=list(WIRES))
+@pytest.fixture(params=list(PROTOCOLS.values()), ids=list(PROTOCOLS))
 def accept(request: pytest.FixtureRequest) -> str:
     """What a client protocol puts into `Accept`."""
     return str(request.param)

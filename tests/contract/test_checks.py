@@ -6,15 +6,15 @@ from time import monotonic
 
 import pytest
 
+from app import upstream as asking
 from app.config import Settings
 from app.failure import Failure
-from app.providers import PROVIDERS
-from app.question import Profile, Provider
-from app.upstream import Upstream, models
+from app.providers import PROVIDERS, Provider, Sources, account_for, placed
+from app.upstream import Upstream
 from tests.machine import slack
 from tests.processes import Simulator
 
-Whose = Callable[..., Profile]
+Whose = Callable[..., Sources]
 
 SENT: dict[str, tuple[str, dict[str, str]]] = {
     "openai": (
@@ -45,22 +45,27 @@ def named(environment: Mapping[str, str], asked: Provider, **changes: str) -> di
     return {name: value for name, value in {**known, **changes}.items() if value}
 
 
-def operators(environment: Mapping[str, str], asked: Provider, **changes: str) -> Profile:
+def operators(environment: Mapping[str, str], asked: Provider, **changes: str) -> Sources:
     """Return a profile that has nothing itself."""
-    return Profile("ada", {}, named(environment, asked, **changes))
+    return Sources({}, named(environment, asked, **changes), "environment-first")
 
 
-def users(environment: Mapping[str, str], asked: Provider, **changes: str) -> Profile:
+def users(environment: Mapping[str, str], asked: Provider, **changes: str) -> Sources:
     """Return a profile that has everything itself, but for what only the operator may set."""
     settings = named(environment, asked, **changes)
     fixed = {setting.name for setting in asked.settings if setting.operator_only}
     own = {name: value for name, value in settings.items() if name not in fixed}
-    return Profile("ada", own, {name: value for name, value in settings.items() if name in fixed})
+    operators = {name: value for name, value in settings.items() if name in fixed}
+    return Sources(own, operators, "environment-first")
 
 
-def refusal(asked: Provider, profile: Profile, upstream: Upstream) -> Failure:
+def check(asked: Provider, sources: Sources, upstream: Upstream) -> None:
+    upstream.check(placed(asked, account_for(asked, *sources)), asked.dialect)
+
+
+def refusal(asked: Provider, sources: Sources, upstream: Upstream) -> Failure:
     with pytest.raises(Failure) as failure:
-        asked.check(profile, upstream)
+        check(asked, sources, upstream)
     return failure.value
 
 
@@ -75,7 +80,7 @@ def test_a_right_key_is_taken_and_nothing_else_leaves(
 ) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    asked.check(whose(environment, asked), upstream)
+    check(asked, whose(environment, asked), upstream)
     seen = simulator.requests()[-1]
     path, headers = SENT[asked.name]
     assert (seen["method"], seen["path"], seen["body"], seen["answered"]) == ("GET", path, None, 200)
@@ -108,7 +113,7 @@ def test_a_provider_that_is_silent_is_given_up_in_time(
     monkeypatch: pytest.MonkeyPatch,
     fault: str,
 ) -> None:
-    monkeypatch.setattr(models, "CHECK_SECONDS", 0.4)
+    monkeypatch.setattr(asking, "CHECK_SECONDS", 0.4)
     started = monotonic()
     failure = refusal(asked, operators(environment, asked, **{asked.key.name: f"key@{fault}"}), upstream)
     assert (failure.status, failure.code) == (500, "up_timeout")
@@ -121,7 +126,7 @@ def test_a_list_that_never_comes_is_not_waited_for(
     environment: Mapping[str, str], asked: Provider, upstream: Upstream
 ) -> None:
     started = monotonic()
-    asked.check(operators(environment, asked, **{asked.key.name: "key@silent"}), upstream)
+    check(asked, operators(environment, asked, **{asked.key.name: "key@silent"}), upstream)
     assert monotonic() - started < 3 * slack()
 
 
@@ -162,7 +167,7 @@ def test_a_key_in_the_provider_s_words_is_not_passed_on(
 def test_azures_dated_versions_are_asked_on_their_own_path(
     simulator: Simulator, environment: Mapping[str, str], asked: Provider, upstream: Upstream
 ) -> None:
-    asked.check(operators(environment, asked, azure_openai_api_version="2024-10-21"), upstream)
+    check(asked, operators(environment, asked, azure_openai_api_version="2024-10-21"), upstream)
     assert simulator.requests()[-1]["path"] == "/azure/openai/models?api-version=2024-10-21"
 
 
@@ -182,4 +187,4 @@ def test_azure_at_an_endpoint_that_no_user_may_choose_is_not_asked(
     with closing(Upstream(Settings(connect_timeout_seconds=5))) as strict:
         assert refusal(asked, users(environment, asked), strict).code == "blocked_endpoint"
         assert simulator.requests() == before
-        asked.check(operators(environment, asked), strict)
+        check(asked, operators(environment, asked), strict)

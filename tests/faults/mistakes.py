@@ -2,23 +2,28 @@
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
 from gevent.monkey import get_original
 
 from app.answer import Answer, Piece, Text
-from app.providers import openai
-from app.question import Chat, Profile, Provider
+from app.providers import PROVIDERS
 from app.upstream import Upstream
 
 BEFORE = "before the mistake"
 MISTAKE = "a mistake that nobody outside should read of"
+LABEL = "Mistaken"
+_ask = Upstream.ask
 
 
-def _ask(chat: Chat, _profile: Profile, _upstream: Upstream) -> Answer:
+def _ask_mistaken(upstream: Upstream, account: Any, dialect: Any, path: str, body: Any, **how: Any) -> Answer:  # noqa: ANN401
     """Break where the model's name says: `at once`, at the `first` piece, or `after` some."""
-    if chat.model == "at once":
+    if account.label != LABEL:
+        return _ask(upstream, account, dialect, path, body, **how)
+    if body["model"] == "at once":
         raise RuntimeError(MISTAKE)
-    return Answer(_reads(chat.model), lambda: None)
+    return Answer(_reads(body["model"]), lambda: None)
 
 
 def _reads(where: str) -> Iterator[list[Piece]]:
@@ -27,7 +32,8 @@ def _reads(where: str) -> Iterator[list[Piece]]:
     raise RuntimeError(MISTAKE)
 
 
-PROVIDER = Provider("mistaken", "Mistaken", openai.KEY, _ask, openai.check)
+PROVIDER = replace(PROVIDERS["openai"], name="mistaken", label=LABEL, prefix="openai")
+Upstream.ask = _ask_mistaken  # type: ignore[method-assign,assignment]
 
 
 def sleep() -> str:

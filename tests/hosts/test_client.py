@@ -6,8 +6,8 @@ import pytest
 
 from app.config import Settings
 from app.failure import Gone
-from app.hosts import Client
 from app.streaming import Streams
+from app.streaming.hosts import Client
 
 
 class Channel:
@@ -35,5 +35,5 @@ def test_a_channel_closed_before_the_view_begins_is_a_leave() -> None:
     closed = socket.socket()
     closed.close()
     environ = {"waitress.client_disconnected": Channel(closed).check_client_disconnected}
-    with Streams(Settings()).seat(environ) as watch, pytest.raises(Gone):
+    with Streams(Settings()).slot(environ) as watch, pytest.raises(Gone):
         watch.start()

@@ -10,32 +10,34 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.answer import Finish, Piece, Reasoning, Text
+from app.dialects import completions
+from app.dialects import sse as events
+from app.dialects.completions.chunks import ChunkReader
+from app.dialects.sse import EventReader, StrayLines
 from app.failure import CODES, Failure
-from app.upstream import events
-from app.upstream.chunks import ChunkReader
-from app.upstream.events import EventReader, StrayLines
-from app.wire import WIRES, ui
-from tests.wire.answers import answer_of
-from tests.wire.parser import data_of
+from app.protocols import PROTOCOLS, ui
+from app.upstream.account import Account
+from tests.protocols.answers import answer_of
+from tests.protocols.parser import data_of
 
 from .streams import DONE, any_streams, provider_streams, split
 from .values import texts
 
+ACCOUNT = Account("Groq", "", "key-of-the-test")
+
 
 def pieces_of(reads: Iterable[bytes]) -> tuple[list[Piece], list[Failure]]:
     """Read a stream as `completions` does: its pieces, and the failure that ended it, if one did."""
-    found, chunks = EventReader(), ChunkReader("Groq", "key-of-the-test")
+    reader = completions.reader(ACCOUNT, lambda: None)
     pieces: list[Piece] = []
-    try:
-        for read in reads:
-            chunks.raise_failure()
-            pieces += chunks.read(found.feed(read))
-            if chunks.over:
-                break
-        chunks.raise_failure()
-        return [*pieces, *chunks.finish()], []
-    except Failure as failure:
-        return pieces, [failure]
+    for read in [*filter(None, reads), b""]:
+        more, failure = reader.read(read)
+        pieces += more
+        if failure is not None:
+            return pieces, [failure]
+        if pieces and isinstance(pieces[-1], Finish):
+            break
+    return pieces, []
 
 
 def told(reads: Iterable[bytes]) -> list[tuple[object, ...]]:
@@ -64,7 +66,7 @@ DEEP = {
 def test_no_depth_is_a_mistake_of_ours(shape: bytes) -> None:
     for depth in range(800, 1100):
         with suppress(Failure):
-            ChunkReader("Groq", "key-of-the-test").read([shape.replace(b"%b", b"[" * depth + b"]" * depth)])
+            ChunkReader(ACCOUNT).read([shape.replace(b"%b", b"[" * depth + b"]" * depth)])
 
 
 def single(stream: bytes) -> list[bytes]:
@@ -108,7 +110,7 @@ def test_whatever_is_told_is_told_once_and_can_be_written(stream: bytes) -> None
     assert sum(isinstance(piece, Finish) for piece in pieces) + len(failures) == 1
     assert all(piece.text for piece in pieces if isinstance(piece, Text | Reasoning))
     assert all(failure.code in CODES and 400 <= failure.status < 600 for failure in failures)
-    for wire in WIRES.values():
+    for wire in PROTOCOLS.values():
         with suppress(Failure):  # plain text can only break off
             for write in wire.frames(answer_of(pieces, *failures)):
                 assert all(json.loads(data) for data in data_of(write) if wire is ui and data != b"[DONE]")

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from app.answer import Finish, Piece, Reasoning, Silence, Text
 from app.failure import CODES, Failure
-from app.wire import text, ui
-from tests.wire.answers import HARD_TEXTS, answer_of
-from tests.wire.parser import data_of
+from app.protocols import chatbot_ui as text
+from app.protocols import ui
+from tests.protocols.answers import HARD_TEXTS, answer_of
+from tests.protocols.parser import data_of
 
 from .values import json_values, objects, texts
 

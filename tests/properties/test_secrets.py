@@ -8,9 +8,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from app.dialects.refusal import refused, reported
 from app.failure import CODES, Failure
 from app.upstream.account import Account
-from app.upstream.refusal import MAX_MESSAGE_CHARACTERS, cleaned, refused, reported
+from app.upstream.secrets import MAX_MESSAGE_CHARACTERS, cleaned
 
 from .values import json_values, odd_texts
 
@@ -59,7 +60,7 @@ _errors = st.dictionaries(_names, _inner | st.dictionaries(_names, _inner, max_s
 def test_no_refusal_shows_a_key(error: object, status: int, delay: str) -> None:
     """Wherever in an error answer the key may be: in any member, or in the name of one."""
     assert_told_well(refused(Account("Groq", "", KEY), status, {"retry-after": delay}, json.dumps(error).encode()))
-    assert_told_well(reported("Groq", KEY, error))
+    assert_told_well(reported(Account("Groq", "", KEY), error))
 
 
 @given(st.binary(), st.integers(300, 700))

@@ -10,7 +10,8 @@ from time import monotonic
 import pytest
 
 from app.failure import Failure
-from app.upstream.connection import MAX_HEADERS, Connection, Response
+from app.upstream.connection import MAX_HEADERS, Connection, Reply
+from app.wait import wait_alone
 from tests.processes import wait_for
 
 from .server import EVENTS, LAST, Peer, Server, answering, chunked, holding, whole
@@ -27,7 +28,7 @@ def asked(server: Server, request: bytes = REQUEST) -> Iterator[Connection]:
     """Connect and send a request."""
     connection = Connection(socket.create_connection(("127.0.0.1", server.port), SOON))
     try:
-        connection.send(request, SOON)
+        connection.send(request, wait_alone, SOON)
         yield connection
     finally:
         connection.close()
@@ -81,7 +82,7 @@ def test_an_answer_is_read_to_its_end(server: Server, sent: bytes, split: bool) 
         assert connection.read(SOON) == b""
 
 
-def test_headers_come_in_order_lower_case_and_without_those_of_an_announcement(server: Server) -> None:
+def test_headers_come_in_order_and_none_of_an_announcement(server: Server) -> None:
     early = b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
     server.play(
         answering(early + b"HTTP/1.1 429 No\r\nRetry-After:  7 \t \r\nX-A: 1\r\nx-a: 2\r\nContent-Length: 0\r\n\r\n")
@@ -156,7 +157,7 @@ BODIES = {
 
 @pytest.mark.parametrize(("sent", "before", "code"), BODIES.values(), ids=BODIES)
 @pytest.mark.parametrize("split", [False, True], ids=["at once", "byte by byte"])
-def test_a_body_that_breaks_off_gives_what_came_before_and_then_fails(
+def test_a_body_that_breaks_off_fails_after_what_came(
     server: Server,
     sent: bytes,
     before: bytes,
@@ -209,7 +210,7 @@ def test_trailers_without_end_are_given_up(server: Server) -> None:
 # Time.
 
 
-def test_nothing_within_the_time_is_none_and_reading_goes_on_afterwards(server: Server) -> None:
+def test_nothing_in_time_is_none_and_reading_goes_on(server: Server) -> None:
     steps = [Event() for _ in range(4)]
 
     def script(peer: Peer) -> None:
@@ -254,13 +255,13 @@ def test_bytes_that_are_no_body_do_not_prolong_the_time(server: Server) -> None:
 def test_a_request_that_nobody_takes_in_time_is_a_failure(server: Server) -> None:
     server.play(lambda peer: peer.stop_reading(SOON))
     connection = Connection(socket.create_connection(("127.0.0.1", server.port), SOON))
-    assert broken(lambda: connection.send(b"x" * 64 * 1024 * 1024, 0.2)) in {"up_timeout", "up_reset"}
+    assert broken(lambda: connection.send(b"x" * 64 * 1024 * 1024, wait_alone, 0.2)) in {"up_timeout", "up_reset"}
     connection.close()
     wait_for(lambda: bool(server.peers))
     server.peers[0].stop()
 
 
-def test_an_answer_that_comes_before_the_request_is_whole_is_read(server: Server) -> None:
+def test_an_answer_before_the_request_is_whole_is_read(server: Server) -> None:
     """A proxy says 413 and closes without reading the rest."""
 
     def script(peer: Peer) -> None:
@@ -292,18 +293,18 @@ def test_too_many_trailers_cost_a_connection_its_reuse(server: Server) -> None:
 
 
 @pytest.mark.parametrize("sent", [whole(b"Hi"), b"HTTP/1.1 200 OK\r\noops\r\n\r\n"], ids=["good", "broken"])
-def test_nothing_of_a_response_waits_for_the_collector(server: Server, sent: bytes) -> None:
-    """The parser calls the response, and the response feeds the parser; the fixture holds the collector still."""
-    before = responses()
+def test_nothing_of_a_reply_waits_for_the_collector(server: Server, sent: bytes) -> None:
+    """The parser calls the reply, and the reply feeds the parser; the fixture holds the collector still."""
+    before = replies()
     server.play(answering(sent))
     with asked(server) as connection, suppress(Failure):
         body(connection)
     del connection
-    assert responses() == before
+    assert replies() == before
 
 
-def responses() -> int:
-    return sum(isinstance(found, Response) for found in gc.get_objects())
+def replies() -> int:
+    return sum(isinstance(found, Reply) for found in gc.get_objects())
 
 
 # Reuse.
@@ -321,7 +322,7 @@ def test_a_connection_whose_answer_is_over_carries_the_next(server: Server) -> N
         assert body(connection) == b"one"
         assert connection.finished()
         assert connection.alive()
-        connection.send(REQUEST, SOON)
+        connection.send(REQUEST, wait_alone, SOON)
         assert not connection.heard
         assert body(connection) == b"two"
         assert connection.finished()
@@ -346,7 +347,7 @@ ONCE = {
 
 
 @pytest.mark.parametrize("sent", ONCE.values(), ids=ONCE)
-def test_some_answers_are_a_connection_s_last_and_nothing_follows_their_end(server: Server, sent: bytes) -> None:
+def test_nothing_follows_an_answer_that_is_the_last(server: Server, sent: bytes) -> None:
     server.play(holding(sent))
     with asked(server) as connection:
         assert connection.head(SOON) is not None
@@ -364,7 +365,7 @@ def test_a_connection_whose_answer_is_not_over_carries_no_other(server: Server) 
         assert not connection.finished(), "its body has not been read"
 
 
-def test_an_idle_connection_that_was_closed_or_speaks_unasked_is_not_alive(server: Server) -> None:
+def test_an_idle_connection_that_ended_or_speaks_is_not_alive(server: Server) -> None:
     said = Event()
 
     def speaking(peer: Peer) -> None:

@@ -13,7 +13,10 @@ from typing import Any
 import pytest
 import trustme
 
+from app.dialects import completions
 from app.failure import Failure
+from app.upstream.account import Account
+from app.upstream.call import Call
 from app.upstream.dial import Proxy, dial
 from app.upstream.egress import Origin
 from tests.machine import slack
@@ -25,6 +28,7 @@ pytestmark = pytest.mark.usefixtures("_no_leak")
 
 SOON = 5.0
 DIRECT = Proxy("", "")
+CALL = Call(Account("Groq", "", "key-of-the-test"), completions, 0)
 
 
 def broken(read: Callable[[], object]) -> str:
@@ -35,7 +39,7 @@ def broken(read: Callable[[], object]) -> str:
 
 
 def reach(host: str, port: int, scheme: str = "http", seconds: float = SOON, proxy: Proxy = DIRECT) -> socket.socket:
-    return dial(Origin(scheme, host, port), ssl.create_default_context(), proxy, seconds)
+    return dial(Origin(scheme, host, port), ssl.create_default_context(), proxy, seconds, CALL)
 
 
 def test_a_refused_connection_is_a_failure() -> None:
@@ -123,19 +127,23 @@ def test_a_handshake_byte_by_byte_does_not_prolong_the_time(server: Server) -> N
 SLOW_NAME = """
 from gevent import monkey; monkey.patch_all()
 import socket, time
+from app.dialects import completions
 from app.failure import Failure
+from app.upstream.account import Account
+from app.upstream.call import Call
 from app.upstream.dial import Proxy, dial
 from app.upstream.egress import Origin
 socket.getaddrinfo = lambda *_, **__: time.sleep(30)
 started = time.monotonic()
 try:
-    dial(Origin("http", "slow.test", 80), None, Proxy("", ""), 0.3)
+    call = Call(Account("Groq", "", "k"), completions, 0)
+    dial(Origin("http", "slow.test", 80), None, Proxy("", ""), 0.3, call)
 except Failure as failure:
     print(failure.code, time.monotonic() - started < 15)
 """
 
 
-def test_a_name_that_is_looked_up_for_too_long_is_given_up_in_time() -> None:
+def test_a_name_that_is_slow_to_find_is_given_up_in_time() -> None:
     """Only where gevent waits can a look-up be left; the service is one such place."""
     command = [sys.executable, "-c", SLOW_NAME]
     said = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=120).stdout
@@ -147,7 +155,7 @@ def test_an_address_of_version_6_is_connected_to() -> None:
         reach("::1", listener.getsockname()[1]).close()
 
 
-def test_a_first_address_that_takes_no_connection_leaves_time_for_the_second(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dead_first_address_leaves_time_for_the_second(monkeypatch: pytest.MonkeyPatch) -> None:
     with full_listener() as full, socket.create_server(("127.0.0.1", 0)) as listener:
         addresses = [("127.0.0.1", full), listener.getsockname()]
         found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in addresses]
@@ -167,14 +175,14 @@ def trusting(authority: trustme.CA) -> ssl.SSLContext:
 
 
 @pytest.mark.parametrize("status", [b"200 Connection established", b"200 ", b"200", b"204 No Content", b"299"])
-def test_a_provider_is_reached_through_the_proxy_which_sees_nothing(
+def test_a_provider_is_reached_over_a_proxy_that_sees_nothing(
     server: Server, provider: Server, trusting: ssl.SSLContext, status: bytes
 ) -> None:
     """A proxy need not say it in words, and any status of success will do (RFC 9112, section 4; RFC 9110, 9.3.6)."""
     server.play(forwarding(provider.port, status))
     provider.play(answering(b"HTTP/1.1 204 No Content\r\n\r\n"))
     proxy = Proxy(f"http://ada:p%40ss@127.0.0.1:{server.port}", "other.test")
-    with dial(Origin("https", "provider.test", 443), trusting, proxy, SOON) as sock:
+    with dial(Origin("https", "provider.test", 443), trusting, proxy, SOON, CALL) as sock:
         sock.settimeout(SOON)
         sock.sendall(b"POST / HTTP/1.1\r\nContent-Length: 6\r\n\r\nsecret")
         assert sock.recv(100).startswith(b"HTTP/1.1 204")

@@ -9,7 +9,10 @@ from collections.abc import Iterator
 import pytest
 import trustme
 
+from app.dialects import completions
 from app.failure import Failure
+from app.upstream.account import Account
+from app.upstream.call import Call
 from app.upstream.dial import Proxy, dial
 from app.upstream.egress import Origin
 from tests.processes import ROOT
@@ -22,6 +25,7 @@ pytestmark = pytest.mark.usefixtures("_no_leak")
 
 SOON = 5.0
 DIRECT = Proxy("", "")
+CALL = Call(Account("Azure OpenAI", "", "key-of-the-test"), completions, 0)
 
 
 def bare(host: str) -> str:
@@ -30,7 +34,7 @@ def bare(host: str) -> str:
 
 def guarded(host: str, port: int = 443, proxy: Proxy = DIRECT, tls: ssl.SSLContext | None = None) -> socket.socket:
     made = tls or ssl.create_default_context()
-    return dial(Origin("https", host, port), made, proxy, SOON, public_only=True)
+    return dial(Origin("https", host, port), made, proxy, SOON, CALL, public_only=True)
 
 
 def refused(host: str, port: int = 443, proxy: Proxy = DIRECT) -> str:
@@ -62,7 +66,7 @@ def assert_untouched(listener: socket.socket) -> None:
 @pytest.mark.parametrize("host", LOOPBACK)
 def test_what_nobody_looks_at_reaches_this_machine(listener: socket.socket, host: str) -> None:
     """The list below would prove nothing if its hosts led nowhere."""
-    dial(Origin("http", bare(host), port_of(listener)), ssl.create_default_context(), DIRECT, SOON).close()
+    dial(Origin("http", bare(host), port_of(listener)), ssl.create_default_context(), DIRECT, SOON, CALL).close()
     listener.accept()[0].close()
 
 
@@ -140,7 +144,7 @@ def test_a_name_is_judged_however_it_is_written(internet: Internet, host: str) -
     assert (internet.asked, internet.reached) == ([host], [])
 
 
-def test_a_second_public_address_is_tried_without_a_second_look_up(
+def test_a_second_public_address_is_tried_after_one_look_up(
     internet: Internet, provider: Server, trusting: ssl.SSLContext
 ) -> None:
     internet.name("provider.test", [PUBLIC, ALSO_PUBLIC], ["127.0.0.1"])
@@ -175,7 +179,7 @@ def test_a_proxy_connects_to_the_address_that_was_judged(
     assert [line_of(request) for request in server.requests()] == [f"CONNECT {PUBLIC}:443 HTTP/1.1"]
 
 
-def test_a_proxy_is_asked_for_the_second_address_when_it_cannot_reach_the_first(
+def test_a_proxy_that_fails_is_asked_for_the_second_address(
     internet: Internet, server: Server, provider: Server, trusting: ssl.SSLContext
 ) -> None:
     def unreachable(peer: Peer) -> None:
@@ -221,7 +225,10 @@ def line_of(request: bytes) -> str:
 IN_LOOP = """
 from gevent import monkey; monkey.patch_all()
 import socket, ssl, sys
+from app.dialects import completions
 from app.failure import Failure
+from app.upstream.account import Account
+from app.upstream.call import Call
 from app.upstream.dial import Proxy, dial
 from app.upstream.egress import Origin
 found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, int(sys.argv[1]))) for address in sys.argv[3:]]
@@ -229,20 +236,21 @@ if found:
     socket.getaddrinfo = lambda *_, **__: found
 try:
     origin = Origin("https", sys.argv[2], int(sys.argv[1]))
-    dial(origin, ssl.create_default_context(), Proxy("", ""), 5, public_only=True)
+    call = Call(Account("Azure OpenAI", "", "k"), completions, 0)
+    dial(origin, ssl.create_default_context(), Proxy("", ""), 5, call, public_only=True)
 except Failure as failure:
     print(failure.code)
 """
 
 
 @pytest.mark.parametrize("leads", [["127.0.0.1"], ["127.0.0.1", PUBLIC], [PUBLIC, "127.0.0.1"]], ids=str)
-def test_a_name_is_judged_in_gevent_s_loop_too(listener: socket.socket, leads: list[str]) -> None:
+def test_a_name_is_judged_in_a_loop_of_gevent_too(listener: socket.socket, leads: list[str]) -> None:
     assert said_in_loop(str(port_of(listener)), "provider.test", *leads) == "blocked_endpoint\n"
     assert_untouched(listener)
 
 
 @pytest.mark.parametrize("host", ["2130706433", "0x7f.1", "::ffff:7f00:1", "localhost"])
-def test_a_host_is_judged_in_gevent_s_loop_too(listener: socket.socket, host: str) -> None:
+def test_a_host_is_judged_in_a_loop_of_gevent_too(listener: socket.socket, host: str) -> None:
     assert said_in_loop(str(port_of(listener)), host) == "blocked_endpoint\n"
     assert_untouched(listener)
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import closing
-from contextvars import copy_context
 from pathlib import Path
 
 import pytest
@@ -10,10 +9,11 @@ import trustme
 
 from app.answer import Text
 from app.config import Settings
+from app.dialects import completions
 from app.failure import Failure
-from app.upstream import Upstream, asking
+from app.upstream import Upstream
 from app.upstream.account import Account
-from app.upstream.asking import Asking
+from app.upstream.call import Trace
 
 from .addresses import NOT_PUBLIC
 from .internet import PUBLIC, Internet
@@ -36,22 +36,20 @@ def upstream(authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPa
         yield made
 
 
-def ask(upstream: Upstream, base_url: str, *, chosen_by_user: bool = True) -> str:
+def ask(upstream: Upstream, base_url: str, *, chosen_by_user: bool = True, trace: Trace | None = None) -> str:
     """Ask a question, and return its answer's text."""
     account = Account("Azure OpenAI", base_url, "secret", chosen_by_user=chosen_by_user)
-    with closing(upstream.complete(account, HELLO)) as answer:
+    with closing(upstream.ask(account, completions, "/chat/completions", HELLO, trace=trace)) as answer:
         return "".join(piece.text for batch in answer for piece in batch if isinstance(piece, Text))
 
 
-def failing(upstream: Upstream, base_url: str) -> Failure:
+def failing(upstream: Upstream, base_url: str, trace: Trace | None = None) -> Failure:
     with pytest.raises(Failure) as failure:
-        ask(upstream, base_url)
+        ask(upstream, base_url, trace=trace)
     return failure.value
 
 
-def test_a_question_to_a_public_endpoint_of_a_user_s_is_answered(
-    internet: Internet, provider: Server, upstream: Upstream
-) -> None:
+def test_a_question_to_a_public_endpoint_is_answered(internet: Internet, provider: Server, upstream: Upstream) -> None:
     internet.name("provider.test", [PUBLIC], ["127.0.0.1"])
     internet.server_port = provider.play(answering(HI)).port
     assert ask(upstream, OURS) == "Hi"
@@ -60,28 +58,21 @@ def test_a_question_to_a_public_endpoint_of_a_user_s_is_answered(
 
 
 def test_a_blocked_question_is_not_asked_twice(internet: Internet, upstream: Upstream) -> None:
-    asked = Asking()
-
-    def ask_alone() -> Failure:
-        asking.begin(asked)
-        return failing(upstream, OURS)
-
+    trace = Trace()
     internet.name("provider.test", ["10.0.0.1"])
-    failure = copy_context().run(ask_alone)
+    failure = failing(upstream, OURS, trace)
     assert (failure.status, failure.code) == (400, "blocked_endpoint")
     assert "10.0.0.1" not in failure.message
-    assert (asked.attempts, internet.asked, internet.reached) == (1, ["provider.test"], [])
+    assert (trace.attempts, internet.asked, internet.reached) == (1, ["provider.test"], [])
 
 
 @pytest.mark.parametrize("host", NOT_PUBLIC)
-def test_a_question_to_a_host_that_is_not_public_is_not_even_looked_up(
-    internet: Internet, upstream: Upstream, host: str
-) -> None:
+def test_a_host_that_is_not_public_is_not_even_looked_up(internet: Internet, upstream: Upstream, host: str) -> None:
     assert failing(upstream, f"https://{host}/openai/v1").code == "blocked_endpoint"
     assert (internet.asked, internet.reached) == ([], [])
 
 
-def test_a_question_of_a_user_s_never_goes_over_a_connection_that_was_made_for_the_operator(
+def test_no_user_gets_a_connection_that_the_operator_made(
     internet: Internet, provider: Server, upstream: Upstream
 ) -> None:
     def twice(peer: Peer) -> None:
@@ -99,7 +90,7 @@ def test_a_question_of_a_user_s_never_goes_over_a_connection_that_was_made_for_t
 
 
 @pytest.mark.parametrize("location", [b"https://127.0.0.1/", b"http://169.254.169.254/", b"/elsewhere"])
-def test_a_redirect_of_a_user_s_endpoint_is_not_followed(
+def test_a_redirect_of_a_chosen_endpoint_is_not_followed(
     internet: Internet, provider: Server, upstream: Upstream, location: bytes
 ) -> None:
     internet.name("provider.test", [PUBLIC])
@@ -109,12 +100,12 @@ def test_a_redirect_of_a_user_s_endpoint_is_not_followed(
     assert (internet.asked, internet.reached) == (["provider.test"], [PUBLIC])
 
 
-def test_an_endpoint_of_the_operator_s_may_be_anywhere(server: Server, upstream: Upstream) -> None:
+def test_an_endpoint_that_the_operator_chose_may_be_anywhere(server: Server, upstream: Upstream) -> None:
     server.play(answering(HI))
     assert ask(upstream, server.url, chosen_by_user=False) == "Hi"
 
 
-def test_an_origin_that_the_operator_lists_may_be_anywhere_and_no_other(server: Server) -> None:
+def test_only_an_origin_that_is_listed_may_be_anywhere(server: Server) -> None:
     listed = Settings(commit_seconds=SOON, endpoint_allowlist=(f"http://127.0.0.1:{server.port}",))
     server.play(answering(HI))
     with closing(Upstream(listed)) as made:

@@ -1,4 +1,4 @@
-"""What all questions share: clients without a key, and headers that only the question decides."""
+"""What all questions share: no key, and no header that anything but the question decides."""
 
 import socket
 import subprocess
@@ -8,8 +8,9 @@ from typing import NoReturn
 
 import pytest
 
-from app.answer import Finish, Text
+from app.answer import Answer, Finish, Text
 from app.config import Settings
+from app.dialects import completions
 from app.failure import Failure
 from app.upstream import Upstream
 from app.upstream.account import Account
@@ -17,7 +18,7 @@ from tests.processes import ROOT, environment_without
 
 from .server import LAST, Server, answering, chunked
 
-PARAMETERS = {"model": "m", "messages": [{"role": "user", "content": "Hello?"}]}
+BODY = {"model": "m", "messages": [{"role": "user", "content": "Hello?"}]}
 ANSWER = (
     chunked(b'data: {"choices":[{"delta":{"content":"Hi"},"finish_reason":"stop"}]}\n\n', b"data: [DONE]\n\n") + LAST
 )
@@ -28,6 +29,10 @@ def upstream() -> Iterator[Upstream]:
     made = Upstream(Settings(connect_timeout_seconds=5, commit_seconds=5))
     yield made
     made.close()
+
+
+def ask(upstream: Upstream, account: Account) -> Answer:
+    return upstream.ask(account, completions, "/chat/completions", BODY)
 
 
 def headers_of(server: Server) -> dict[str, str]:
@@ -43,7 +48,7 @@ def headers_of(server: Server) -> dict[str, str]:
         ({"OpenAI-Organization": "org-1"}, {"authorization": "Bearer key-1", "openai-organization": "org-1"}),
     ],
 )
-def test_a_question_carries_its_own_key_and_nothing_of_the_environment(
+def test_a_question_carries_its_own_key_and_no_foreign_one(
     server: Server, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str], expected: dict[str, str]
 ) -> None:
     for name in ("API_KEY", "ADMIN_KEY", "ORG_ID", "PROJECT_ID", "BASE_URL"):
@@ -52,7 +57,7 @@ def test_a_question_carries_its_own_key_and_nothing_of_the_environment(
     monkeypatch.setenv("HTTP_PROXY", "http://foreign.invalid/")
     made = Upstream(Settings(connect_timeout_seconds=5, commit_seconds=5))
     server.play(answering(ANSWER))
-    answer = made.complete(Account("L", server.url, "key-1", headers), PARAMETERS)
+    answer = ask(made, Account("L", server.url, "key-1", headers))
     assert next(answer)[0] == Text("Hi")
     answer.close()
     made.close()
@@ -66,7 +71,7 @@ def test_a_question_carries_its_own_key_and_nothing_of_the_environment(
 def test_the_query_and_the_path_are_those_of_the_base_url(server: Server, upstream: Upstream) -> None:
     server.play(answering(ANSWER))
     base_url = f"{server.url}/deployments/a%20b/"
-    answer = upstream.complete(Account("L", base_url, "k", query={"api-version": "1"}), PARAMETERS)
+    answer = ask(upstream, Account("L", base_url, "k", query={"api-version": "1"}))
     assert [piece for batch in answer for piece in batch][-1] == Finish("stop", None)
     answer.close()
     line = server.requests()[0].partition(b"\r\n")[0]
@@ -76,11 +81,13 @@ def test_the_query_and_the_path_are_those_of_the_base_url(server: Server, upstre
 FIRST_QUESTION = """
 import sys
 from app.config import Settings
+from app.dialects import completions
 from app.upstream import Upstream
 from app.upstream.account import Account
 started = set()
 sys.addaudithook(lambda event, _: started.add(event))
-answer = Upstream(Settings()).complete(Account("L", sys.argv[1], "k"), {"model": "m", "messages": []})
+body = {"model": "m", "messages": []}
+answer = Upstream(Settings()).ask(Account("L", sys.argv[1], "k"), completions, "/chat/completions", body)
 print("socket.connect" in started, started & {"subprocess.Popen", "os.fork", "os.posix_spawn", "os.system", "os.exec"})
 """
 
@@ -94,12 +101,10 @@ def test_the_first_question_of_a_process_runs_no_program(server: Server) -> None
 
 
 @pytest.mark.parametrize("key", ["", " ", "a b", "a\n", "a\r\nX-Evil: 1", "é", "a\0", "\u2028", "a\t", "\x7f"])
-def test_a_key_that_cannot_be_one_is_refused_before_anything_is_sent(
-    server: Server, upstream: Upstream, key: str
-) -> None:
+def test_a_key_that_cannot_be_one_is_refused_and_not_sent(server: Server, upstream: Upstream, key: str) -> None:
     for headers in ({}, {"api-key": key}):
         with pytest.raises(Failure) as failure:
-            upstream.complete(Account("Groq", server.url, key, headers), PARAMETERS)
+            ask(upstream, Account("Groq", server.url, key, headers))
         assert (failure.value.status, failure.value.code) == (400, "bad_key")
         assert failure.value.message.startswith("Groq API Key")
         assert not key.strip() or key not in failure.value.message
@@ -113,12 +118,10 @@ def test_a_key_that_cannot_be_one_is_refused_before_anything_is_sent(
         "http://a\nb/", "http://a\0b/", "http://999.1.1.1/", "http://127.0.0.1:99999/", "http://127.0.0.1:x/",
     ],
 )  # fmt: skip
-def test_an_endpoint_that_is_no_address_is_a_failure_and_not_a_mistake_of_ours(
-    upstream: Upstream, base_url: str
-) -> None:
+def test_an_endpoint_that_is_no_address_is_no_mistake_of_ours(upstream: Upstream, base_url: str) -> None:
     """Endpoints come from profiles, where anything can be written."""
     with pytest.raises(Failure) as failure:
-        upstream.complete(Account("Azure OpenAI", base_url, "k"), PARAMETERS)
+        ask(upstream, Account("Azure OpenAI", base_url, "k"))
     assert failure.value.code != "internal"
 
 
@@ -142,6 +145,6 @@ def test_a_host_is_looked_up_by_the_name_that_it_has_in_the_url(
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
     with pytest.raises(Failure) as failure:
-        upstream.complete(Account("L", f"https://{host}/v1", "k"), PARAMETERS)
+        ask(upstream, Account("L", f"https://{host}/v1", "k"))
     assert failure.value.code == "up_dns"
     assert asked == [name]

@@ -1,0 +1,1 @@
+"""Dialects: the languages that providers speak. A module each; `upstream.dialect` has what each offers."""

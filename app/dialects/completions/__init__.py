@@ -1,0 +1,150 @@
+"""OpenAI's chat completions, which most providers speak (https://platform.openai.com/docs/api-reference/chat/create)."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from ...answer import Piece
+from ...chat import Chat
+from ...failure import Code, Failure
+from ...models import Family
+from ...upstream.account import Account
+from ...upstream.dialect import Body
+from ...upstream.pool import Refused
+from ..refusal import blames, error_answer
+from ..refusal import refused as refused
+from ..sse import ErrorEvent, EventReader
+from .chunks import END, ChunkReader
+
+MODELS_PATH = "/models"
+MAX_EVENTS_WITHOUT_A_PIECE = 100_000
+"""How many events, comments among them, may bring nothing of the answer, one after the other."""
+
+_OPTIONAL = "stream_options"
+"""The one parameter without which an answer is as good; only its usage may be missing."""
+_REFUSING = frozenset({400, 422, 500, 501})
+"""The statuses with which a parameter is refused; some servers fail over one that they do not know."""
+
+
+class Quirks(NamedTuple):
+    """How a provider differs from the others.
+
+    `stream_options` go with every request. `developer_role` is the provider's name for the role `developer`.
+    """
+
+    stream_options: Mapping[str, Any] | None = None
+    developer_role: str = "developer"
+
+
+_NO_QUIRKS = Quirks()
+
+
+def request(chat: Chat, account: Account, family: Family) -> tuple[str, Body]:
+    """Return the path and the body: what the model takes of what the chat, or its family, sets."""
+    quirks: Quirks = account.quirks or _NO_QUIRKS
+    body: Body = {"model": chat.model, "messages": _messages(chat, quirks), "stream": True}
+    limit = chat.max_tokens or family.output_limit
+    if limit is not None:
+        body["max_completion_tokens" if family.reasoning else "max_tokens"] = limit
+    if chat.temperature is not None and not family.reasoning:
+        body["temperature"] = chat.temperature
+    if quirks.stream_options is not None:
+        body[_OPTIONAL] = quirks.stream_options
+    return "/chat/completions", body
+
+
+def _messages(chat: Chat, quirks: Quirks) -> list[dict[str, Any]]:
+    if quirks.developer_role == "developer":
+        return chat.messages
+    return [
+        {**message, "role": quirks.developer_role} if message["role"] == "developer" else message
+        for message in chat.messages
+    ]
+
+
+def corrected(body: Body, failure: Failure) -> tuple[Body, str] | None:
+    """Return the body without the optional parameter and its name, if that, or a part of it, was refused.
+
+    Where the chat's own texts have the same words, a sentence that has them may be about those.
+    """
+    refusal = failure.__cause__
+    if failure.status not in _REFUSING or not isinstance(refusal, Refused) or _OPTIONAL not in body:
+        return None
+    sent = msgspec.json.encode(body)
+    names = [_OPTIONAL, *body[_OPTIONAL]]
+    is_blamed = any(
+        blames(refusal.content, refusal.headers, name, in_words=sent.count(name.encode()) == 1) for name in names
+    )
+    return ({name: value for name, value in body.items() if name != _OPTIONAL}, _OPTIONAL) if is_blamed else None
+
+
+def reader(account: Account, pause: Callable[[], None]) -> "Reader":
+    """Return what reads the answer."""
+    return Reader(account, pause)
+
+
+class Reader:
+    """One answer: its bytes -> events -> chunks -> pieces."""
+
+    def __init__(self, account: Account, pause: Callable[[], None]) -> None:
+        """Start before the first byte."""
+        self._account = account
+        self._events = EventReader()
+        self._chunks = ChunkReader(account, pause)
+        self._blocks_at_piece = 0
+        self.events = 0
+
+    @property
+    def kept(self) -> int:
+        """How many messages have come that may be told at the answer's end only."""
+        return self._chunks.kept
+
+    @property
+    def usage(self) -> dict[str, Any] | None:
+        """The provider's token counts so far, by its own names."""
+        return self._chunks.usage
+
+    def rest(self) -> list[Piece]:
+        """Return what was kept for the end and not told."""
+        return self._chunks.rest()
+
+    def read(self, data: bytes) -> tuple[list[Piece], Failure | None]:
+        """Return the pieces of one read, and the failure behind them; `b""` is the body's proper end."""
+        try:
+            events = self._events.feed(data) if data else self._whole()
+        except Failure as failure:
+            return [], failure
+        self.events += len(events)
+        pieces, failed = self._chunks.read(events)
+        if failed is not None:
+            return pieces, failed
+        if self._chunks.over or not data:
+            return self._end(pieces, self._events.last() if not data and not events else [])
+        return pieces, self._too_little(pieces)
+
+    def _end(self, pieces: list[Piece], last: list[bytes]) -> tuple[list[Piece], Failure | None]:
+        """Return the last pieces with the answer's end, or the failure if this is none."""
+        try:
+            self._chunks.read_last(last)
+            return [*pieces, *self._chunks.finish()], None
+        except Failure as failure:
+            return pieces, failure
+
+    def _too_little(self, pieces: list[Piece]) -> Failure | None:
+        """Return the failure of an answer of which too many events brought nothing."""
+        if pieces:
+            self._blocks_at_piece = self._events.blocks
+        elif self._events.blocks - self._blocks_at_piece > MAX_EVENTS_WITHOUT_A_PIECE:
+            return Failure(Code.UP_TOO_LARGE, f"{self._account.name} sent too much that is no answer.")
+        return None
+
+    def _whole(self) -> list[bytes]:
+        """Return the events that a whole JSON answer in place of a stream is; an error if it has no choices.
+
+        What is JSON to its end was not cut, so the end marker stands behind it.
+        """
+        body = self._events.whole.strip()
+        if self._chunks.seen or not body.startswith((b"{", b"[", b'"')):
+            return []
+        return [body, END] if error_answer(body) is None else [ErrorEvent(body)]

@@ -1,0 +1,73 @@
+"""The chunks that nearly all are, and how they are decoded: once, by types, at a tenth of the cost of any other."""
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from ..words import PLAIN, PLAIN_INNER
+
+_Delta = msgspec.defstruct(
+    "_Delta",
+    [
+        *((name, str | None, None) for name in ("content", "reasoning", "reasoning_content")),
+        ("refusal", Literal[""] | None, None),
+        *PLAIN_INNER,
+    ],
+)
+_Choice = msgspec.defstruct(
+    "_Choice",
+    [
+        ("delta", _Delta),
+        ("text", str | None, None),
+        *((name, Literal[""] | None, None) for name in ("finish_reason", "native_finish_reason")),
+        *PLAIN_INNER,
+    ],
+)
+_Choices = msgspec.defstruct("_Choices", [("choice", _Choice)], array_like=True)
+decode: Callable[[bytes], Any] = msgspec.json.Decoder(
+    msgspec.defstruct("_Chunk", [("choices", _Choices), ("usage", msgspec.Raw, msgspec.Raw(b"")), *PLAIN])
+).decode
+"""Takes a plain chunk: a delta that says something, and nothing else that counts but a usage.
+
+Refuses what is none, above all one with an error or an end, which is then read as one of any shape.
+"""
+
+_RAW = msgspec.Raw(b"")
+_SilentDelta = msgspec.defstruct(
+    "_SilentDelta",
+    [
+        ("role", str | None, None),
+        *((name, Literal[""] | None, None) for name in ("content", "refusal", "reasoning", "reasoning_content")),
+        *((name, None, None) for name in ("tool_calls", "function_call", "reasoning_details")),
+    ],
+    forbid_unknown_fields=True,
+)
+_SilentChoice = msgspec.defstruct(
+    "_SilentChoice",
+    [
+        ("index", int, 0),
+        ("delta", _SilentDelta | None, None),
+        *((name, str | None, None) for name in ("finish_reason", "native_finish_reason")),
+        *((name, None, None) for name in ("logprobs", "stop_reason", "token_ids")),
+        ("content_filter_results", msgspec.Raw, _RAW),
+    ],
+    forbid_unknown_fields=True,
+)
+decode_silent: Callable[[bytes], Any] = msgspec.json.Decoder(
+    msgspec.defstruct(
+        "_SilentChunk",
+        [
+            ("choices", Annotated[list[_SilentChoice], msgspec.Meta(max_length=1)]),  # type: ignore[valid-type]
+            ("object", Literal["", "chat.completion.chunk"] | None, None),
+            *(
+                (name, msgspec.Raw, _RAW)
+                for name in ("usage", "id", "created", "model", "provider", "p", "obfuscation")
+            ),
+            *((name, str | None, None) for name in ("system_fingerprint", "service_tier")),
+            ("error", None, None),
+        ],
+        forbid_unknown_fields=True,
+    )
+).decode
+"""Takes a chunk that says nothing: a role, an end, a usage. Refuses one with a member that is not known here."""

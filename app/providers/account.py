@@ -1,0 +1,76 @@
+"""Whose key goes where. Only this module decides it: a key never travels to an endpoint from another source."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from ..failure import Code, Failure
+from ..upstream.account import Account
+from .provider import Field, Provider
+
+
+class Sources(NamedTuple):
+    """Where values come from, by the fields' names: what the user set, and what the environment sets.
+
+    `policy` says which wins: `environment-first`, `profile-first`, or `environment-only`.
+    """
+
+    own: Mapping[str, str]
+    environment: Mapping[str, str]
+    policy: str
+
+    def of(self, provider: Provider, field: Field) -> Mapping[str, str]:
+        """Return the source that a field's value is taken from, if it has one there."""
+        if field.operator_only:
+            return self.environment
+        return self._winner(provider.key if field.with_key else field)
+
+    def are_own(self, provider: Provider) -> bool:
+        """Tell whether the key is the user's own."""
+        return self.of(provider, provider.key) is self.own
+
+    def _winner(self, field: Field) -> Mapping[str, str]:
+        if self.policy == "environment-only":
+            return self.environment
+        first, second = self.environment, self.own
+        if self.policy == "profile-first":
+            first, second = second, first
+        return first if field.name in first else second
+
+
+def account_for(
+    provider: Provider, own: Mapping[str, str], environment: Mapping[str, str], policy: str, *, user: str = ""
+) -> Account:
+    """Return the account with which a provider is asked for a user. Raises `Failure` 400 if there is no key."""
+    sources = Sources(own, environment, policy)
+    key_source = sources.of(provider, provider.key)
+    key, is_own = key_source.get(provider.key.name), key_source is own
+    if not key:
+        raise _missing_key(provider, policy)
+    fields = {field.name: field for field in provider.settings}
+
+    def value(name: str) -> str | None:
+        return sources.of(provider, fields[name]).get(name)
+
+    (endpoint,) = (field for field in provider.settings if field.is_endpoint)
+    return Account(
+        label=provider.label,
+        base_url=value(endpoint.name) or provider.base_url,
+        key=key,
+        home=provider.base_url,
+        chosen_by_user=is_own and not endpoint.operator_only,
+        has_operators_key=not is_own,
+        value=value,
+        user=user,
+        quirks=provider.quirks,
+    )
+
+
+def placed(provider: Provider, account: Account, model: str = "") -> Account:
+    """Return the account as it is asked for a model; without one, for a check of its key."""
+    return provider.place(account, model) if provider.place else account
+
+
+def _missing_key(provider: Provider, policy: str) -> Failure:
+    is_operators = policy == "environment-only"
+    remedy = "Whoever runs this service has to set it." if is_operators else "Please set it in your profile settings."
+    return Failure(Code.MISSING_KEY, f"{provider.label} API Key not found. {remedy}")

@@ -1,0 +1,42 @@
+"""Forms: what the value of a field may look like. Whether a value is right, only its provider knows."""
+
+import json
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+
+class Form(NamedTuple):
+    """A validator: the ending of the error message, and the predicate."""
+
+    sentence: str
+    fits: Callable[[str], object]
+
+
+_MAX_NAME_CHARACTERS = 200
+_MAX_DEPLOYMENTS_CHARACTERS = 10_000
+
+
+def _is_name(value: object) -> bool:
+    if not isinstance(value, str):
+        return False
+    return value.isprintable() and value.strip() == value and 0 < len(value) <= _MAX_NAME_CHARACTERS
+
+
+def _is_deployments(value: str) -> bool:
+    """Tell whether this is a JSON object that maps names to names."""
+    try:
+        found = json.loads(value) if len(value) <= _MAX_DEPLOYMENTS_CHARACTERS else None
+    except (ValueError, RecursionError):
+        return False
+    return value.isprintable() and isinstance(found, dict) and all(map(_is_name, (*found, *found.values())))
+
+
+KEY = Form("must be 1 to 500 visible ASCII characters without a space", re.compile(r"[\x21-\x7e]{1,500}").fullmatch)
+HEADER = Form("must be 1 to 200 visible ASCII characters without a space", re.compile(r"[\x21-\x7e]{1,200}").fullmatch)
+NAME = Form("must be a name of 1 to 200 characters", _is_name)
+VERSION = Form("must be a version like 2024-10-21", re.compile(r"[A-Za-z0-9.-]{1,40}").fullmatch)
+DEPLOYMENTS = Form('must be deployments by their models, like {"gpt-5.1": "my-deployment"}', _is_deployments)
+ENDPOINT = Form(
+    "must be an address like https://NAME.openai.azure.com", re.compile(r"https?://[\x21-\x7e]{1,500}").fullmatch
+)

@@ -1,0 +1,81 @@
+"""The one chat view: know, read, ask, stream."""
+
+from collections.abc import Iterator
+from functools import partial
+
+from flask import Blueprint, Request, Response, after_this_request, g, request
+from werkzeug.datastructures import MIMEAccept
+from werkzeug.http import parse_accept_header
+
+from ..chat import Chat
+from ..protocols import PROTOCOLS, ClientProtocol
+from ..providers import Provider, Sources, account_for, placed
+from ..record import Record
+from ..streaming import Stream
+from . import body, errors
+from .service import Service
+
+MAX_ACCEPT_CHARACTERS = 1024
+"""How much of an `Accept` header is read: parsing it costs the most of all headers."""
+
+
+def blueprint(provider: Provider, service: Service) -> Blueprint:
+    """Make the route `/api/chat/<provider>`."""
+    routes, settings = Blueprint(f"chat-{provider.name}", __name__), service.settings
+
+    @routes.post(f"/api/chat/{provider.name}")
+    def chat() -> Response:
+        with Stream() as stream:
+            stream.hold(service.streams.counted())
+            record = stream.hold(Record(errors.request_id(), provider.name, service.sinks))
+            record.user = user = service.login.user(request)
+            g.protocol = protocol = _protocol(request)
+            record.mode = protocol.MODE
+            watch = stream.hold(service.streams.slot(request.environ))
+            service.limiter.hit(user)
+            stream.hold(service.limiter.slot(user))
+            announced = min(request.content_length or 0, settings.max_body_bytes)
+            with service.bodies.share(user, announced) as grow:  # until the provider has it, and nothing here any more
+                asked = protocol.read(
+                    body.read_json(request, settings.max_body_bytes, settings.body_timeout_seconds, grow)
+                )
+                record.model = asked.model
+                sources = service.sources(user)
+                account = account_for(provider, *sources, user=user)
+                record.key_source = _tell_source(provider, sources)
+                watch.start()
+                account = placed(provider, account, asked.model)
+                path, question = provider.request(asked, account)
+                answer = service.upstream.ask(
+                    account, provider.dialect, path, question, wait=watch.wait, trace=record.trace
+                )
+            stream.on_end(answer.close)
+            response = stream.respond(answer, _frames(protocol, asked, service), watch, record)
+            response.headers.update(protocol.HEADERS)
+            return response
+
+    return routes
+
+
+def _tell_source(provider: Provider, sources: Sources) -> str:
+    """Say in the response's headers, a refusal's too, whose key the provider is asked with."""
+    source = "profile" if sources.are_own(provider) else "environment"
+
+    @after_this_request
+    def tell(response: Response) -> Response:
+        response.headers["X-Key-Source"] = source
+        return response
+
+    return source
+
+
+def _frames(protocol: ClientProtocol, asked: Chat, service: Service) -> partial[Iterator[bytes]]:
+    """Tell the protocol what it may say of an answer that ends short."""
+    return partial(protocol.frames, notes=service.settings.text_notes == "yes", limited=asked.max_tokens is not None)
+
+
+def _protocol(request: Request) -> ClientProtocol:
+    """Choose the protocol that the client prefers; a wildcard chooses nothing."""
+    header = request.headers.get("Accept", "")[:MAX_ACCEPT_CHARACTERS]
+    accepted = [media_type.lower() for media_type, quality in parse_accept_header(header, MIMEAccept) if quality > 0]
+    return PROTOCOLS[next((media_type for media_type in accepted if media_type in PROTOCOLS), "text/plain")]

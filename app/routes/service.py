@@ -1,0 +1,33 @@
+"""What all routes and commands share."""
+
+from dataclasses import dataclass
+
+from ..auth import Login
+from ..config import Settings
+from ..limiter import Limiter
+from ..providers import Sources
+from ..record import Sink
+from ..store import Store
+from ..streaming import Streams
+from ..upstream import Upstream
+from .body import Bodies
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The parts of one application."""
+
+    settings: Settings
+    store: Store
+    login: Login
+    limiter: Limiter
+    upstream: Upstream
+    streams: Streams
+    bodies: Bodies
+    sinks: tuple[Sink, ...] = ()
+    """What takes the record of each chat."""
+
+    def sources(self, user: str) -> Sources:
+        """Return where the values of a user's fields come from."""
+        settings = self.settings
+        return Sources(self.store.profiles.settings(user), settings.provider_environment, settings.key_policy)

@@ -1,0 +1,120 @@
+"""One chat's stream: an answer -> a response, and the one owner of everything that it must let go of."""
+
+import logging
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from itertools import chain
+from types import TracebackType
+from typing import Self, TypeVar
+
+from flask import Response
+
+from ..answer import Answer, Piece
+from ..failure import Code, Failure, Gone
+from ..record import Record
+from .watch import Watch
+
+HEADERS = {
+    "X-Accel-Buffering": "no",
+    "Cache-Control": "no-store, no-transform",
+}
+
+Frames = Callable[[Answer], Iterator[bytes]]
+"""An answer -> the bytes of a client protocol."""
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+
+class Stream:
+    """The owner of what a chat holds: its slots, its record, its watch, its connection to the provider.
+
+    As a context manager around the view it lets go of all, last taken first, unless there is a response: that is then
+    iterated by the server, and lets go at its end, however it ends.
+    """
+
+    def __init__(self) -> None:
+        """Hold nothing yet."""
+        self._held = ExitStack()
+        self._frames: Generator[bytes] | None = None
+
+    def hold(self, resource: AbstractContextManager[T]) -> T:
+        """Enter a resource and hold it until the chat is over."""
+        return self._held.enter_context(resource)
+
+    def on_end(self, let_go: Callable[[], object]) -> None:
+        """Call a function when the chat is over."""
+        self._held.callback(let_go)
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Let go, unless there is a response."""
+        if self._frames is None:
+            self._held.__exit__(kind, error, traceback)
+
+    def respond(self, answer: Answer, frames: Frames, watch: Watch, record: Record) -> Response:
+        """Stream an answer to the client, as the `frames` of its protocol, whose own headers are the caller's.
+
+        Waits for the answer's first pieces, so that a refusal still has its status. Raises `Failure`.
+        """
+        first = next(answer)
+        record.status = 200
+        told = frames(Answer(_with_failures(chain([first], answer), record), answer.close))
+        self._frames = _cut_on_failure(told, watch, record, self._held)
+        return Response(self, headers=HEADERS, direct_passthrough=True)
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Return what the server writes."""
+        return self._frames or iter(())
+
+    def close(self) -> None:
+        """Let go of everything, also when nothing was iterated. The server calls it at the end of a response."""
+        if self._frames is not None:
+            self._frames.close()
+        self._held.close()
+
+
+def _with_failures(reads: Iterator[list[Piece]], record: Record) -> Iterator[list[Piece]]:
+    """Make a failure of every exception, our own mistakes included, so that each protocol can tell it."""
+    try:
+        yield from reads
+    except Failure as failure:
+        record.outcome = failure.code
+        raise
+    except Exception as error:
+        log.exception("An answer broke on a mistake of ours")
+        record.outcome = Code.INTERNAL
+        raise Failure(Code.INTERNAL, "An unexpected error occurred") from error
+
+
+def _cut_on_failure(frames: Iterator[bytes], watch: Watch, record: Record, held: ExitStack) -> Generator[bytes]:
+    """Pass the frames on. A failure that the protocol could not tell cuts the connection without its last chunk."""
+    with held:
+        watch.client.begin()
+        try:
+            for frame in frames:
+                record.bytes_out += len(frame)
+                watch.writing = True
+                yield frame
+                watch.writing = False
+        except GeneratorExit:  # The server closes the response: the client left while it was writing.
+            record.outcome = record.outcome or watch.outcome
+            raise
+        except Gone as gone:
+            record.outcome = record.outcome or gone.outcome
+            watch.cut()
+        except Exception as error:
+            if not isinstance(error, Failure):
+                log.exception("An answer could not be told for a mistake of ours")
+                record.outcome = Code.INTERNAL
+            watch.client.flush()
+            watch.cut()
+        else:
+            watch.client.end()
+            record.outcome = record.outcome or "ok"

@@ -1,0 +1,49 @@
+"""One call of a provider for one chat: whose account is used, how it waits, how often it may be made, what it took."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..wait import Wait, wait_alone
+from .account import Account
+from .dialect import Dialect
+
+MAX_ATTEMPTS = 2
+"""How often one chat may be asked for, whatever went wrong the first time."""
+
+
+@dataclass(slots=True)
+class Trace:
+    """What is known of a call so far, for the record of the chat."""
+
+    attempts: int = 0
+    status: int | None = None
+    """The provider's HTTP status."""
+    events: int = 0
+    """How many events the provider has sent."""
+    first_piece: float | None = None
+    """When the first piece came, on the monotonic clock."""
+    usage: dict[str, Any] | None = None
+    """The provider's token counts, by its own names."""
+
+
+@dataclass(slots=True)
+class Call:
+    """One call. The `deadline`, on the monotonic clock, is the one for the answer's headers."""
+
+    account: Account
+    dialect: Dialect
+    deadline: float
+    wait: Wait = wait_alone
+    trace: Trace = field(default_factory=Trace)
+    allowed: int = MAX_ATTEMPTS
+    """How many attempts there may be."""
+
+    def begin_attempt(self) -> None:
+        """Count one more request."""
+        self.trace.attempts += 1
+        self.trace.status = None
+
+    @property
+    def may_retry(self) -> bool:
+        """Whether one more attempt is allowed."""
+        return self.trace.attempts < self.allowed

@@ -1,0 +1,95 @@
+"""The one loop that reads an answer: waits for the provider, in time, and hands on what each read brought."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from enum import Enum, auto
+from functools import partial
+from time import monotonic
+
+from ..answer import Finish, Piece, Silence
+from ..config import Settings
+from ..failure import Code, Failure, Gone
+from ..wait import pause
+from .call import Call
+from .pool import Exchange, Refused
+
+SETTLE_SECONDS = 0.1
+"""How long the last bytes of HTTP may follow the answer's end, which many providers send by themselves; without them
+the connection could not be kept, and the next chat would begin with a handshake."""
+
+
+class State(Enum):
+    """Where the reading of an answer stands.
+
+    | state   | the next piece must come within      | else a failure |
+    |---------|--------------------------------------|----------------|
+    | WAITING | FIRST_EVENT_TIMEOUT_SECONDS, of all  | `up_timeout`   |
+    | READING | IDLE_TIMEOUT_SECONDS                 | `up_idle`      |
+    | ENDED   | nothing is read any more             |                |
+
+    In all states the whole answer must come within STREAM_TIMEOUT_SECONDS, else `up_timeout`. While nothing comes, a
+    `Silence` is told after COMMIT_SECONDS, and then each HEARTBEAT_SECONDS.
+    """
+
+    WAITING = auto()
+    READING = auto()
+    ENDED = auto()
+
+
+class Reading:
+    """An answer being read from an exchange by the reader of its dialect."""
+
+    def __init__(self, exchange: Exchange, call: Call, settings: Settings, started: float) -> None:
+        """Take what is read, for which call, and since when it is waited for."""
+        self._exchange = exchange
+        self._account, self._dialect, self._trace = call.account, call.dialect, call.trace
+        self._reader = call.dialect.reader(call.account, partial(pause, call.wait))
+        self._settings = settings
+        self._started = started
+
+    def batches(self) -> Iterator[list[Piece]]:
+        """Yield what each read brought; before a failure, what the reader kept for the end."""
+        try:
+            yield from self._batches()
+        except Failure:
+            if rest := self._reader.rest():
+                yield rest
+            raise
+
+    def _batches(self) -> Iterator[list[Piece]]:
+        settings, reader, trace, state = self._settings, self._reader, self._trace, State.WAITING
+        end = self._started + settings.stream_timeout_seconds
+        give_up = self._started + settings.first_event_timeout_seconds
+        beat = self._started + settings.commit_seconds
+        while state is not State.ENDED:
+            kept = reader.kept
+            pieces, failure = self._read(min(give_up, end, beat) - monotonic())
+            now = monotonic()
+            if pieces and state is State.WAITING:
+                state, trace.first_piece = State.READING, now
+            if pieces or reader.kept > kept:
+                give_up = now + settings.idle_timeout_seconds
+            if pieces or (now >= beat and failure is None):
+                beat = now + settings.heartbeat_seconds
+                yield pieces or [Silence()]
+            if failure is not None:
+                raise failure
+            if pieces and type(pieces[-1]) is Finish:
+                state = State.ENDED
+            elif now >= min(give_up, end):
+                code = Code.UP_IDLE if state is State.READING and now < end else Code.UP_TIMEOUT
+                raise Failure(code, f"{self._account.name} took too long to answer. Please try again.")
+        with suppress(Gone):  # The reader has it all.
+            self._exchange.settle(SETTLE_SECONDS)
+
+    def _read(self, seconds: float) -> tuple[list[Piece], Failure | None]:
+        """Wait for one read; no pieces when nothing came, or nothing of use."""
+        try:
+            data = self._exchange.read(max(seconds, 0))
+        except Refused as late:
+            raise self._dialect.refused(self._account, late.status, late.headers, late.content) from late
+        if data is None:
+            return [], None
+        found = self._reader.read(data)
+        self._trace.events, self._trace.usage = self._reader.events, self._reader.usage
+        return found

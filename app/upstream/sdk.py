@@ -1,0 +1,108 @@
+"""The OpenAI SDK: sends the requests of the dialects that are OpenAI's, and raises for an error status.
+
+It sends over our own connections and never reads a stream. `_Client` overrides how a request is built, which would cost
+more than all the rest of a chat, and would add what the environment (`OPENAI_*`) and this machine tell.
+"""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import httpx2
+import msgspec
+import openai
+
+from .call import Call
+from .egress import origin_of
+from .pool import Exchange, Pool, Refused
+
+
+class SDK:
+    """The SDK's client over one pool of connections."""
+
+    def __init__(self, pool: Pool) -> None:
+        """Take the connections; nothing is sent yet."""
+        http = httpx2.Client(transport=_Transport(pool), follow_redirects=False, trust_env=False, timeout=None)
+        known: dict[str, Any] = {"api_key": "of each account", "base_url": "https://of.each.account.invalid"}
+        self._client = _Client(**known, organization="", project="", max_retries=0, http_client=http)
+
+    def send(self, call: Call, path: str, body: Mapping[str, Any] | None) -> Exchange:
+        """POST a body as JSON, or GET where there is none. Returns with the headers, or at the call's deadline.
+
+        Raises `Refused` for an error status, and `Failure` where the provider cannot be reached.
+        """
+        send = self._client.get if body is None else self._client.post
+        how: Any = {"options": {"extra_json": _Outgoing(call, body)}, "cast_to": object, "stream": True}
+        try:
+            response: Any = send(path, **how, stream_cls=openai.Stream[object])
+        except openai.APIStatusError as error:
+            refused: Refused = error.response.extensions["refused"]
+            raise refused from error
+        exchange: Exchange = response.extensions["exchange"]
+        return exchange
+
+
+class _Outgoing(NamedTuple):
+    """What is to be sent; the SDK hands it on to where the request is built."""
+
+    call: Call
+    body: Mapping[str, Any] | None
+
+
+class _Client(openai.OpenAI):
+    """The SDK's client, which adds nothing to a request and leaves its answer unread."""
+
+    def _build_request(self, options: Any, *, retries_taken: int = 0) -> httpx2.Request:  # noqa: ANN401, ARG002
+        call, body = options.extra_json
+        account = call.account
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "sluice"}
+        if "api-key" not in account.headers:
+            headers["Authorization"] = f"Bearer {account.key}"
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        return httpx2.Request(
+            options.method,
+            _url(account.base_url, options.url, tuple(account.query.items())),
+            headers={**headers, **account.headers},
+            content=None if body is None else msgspec.json.encode(body),
+            extensions={"call": call},
+        )
+
+    def _process_response(self, *, response: httpx2.Response, **_: Any) -> Any:  # noqa: ANN401
+        return response
+
+
+class _Transport(httpx2.BaseTransport):
+    """Sends what the SDK has built over our connections."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Send a request; the answer stays where it is, in an `Exchange`, but for the body of an error.
+
+        Where the headers are not here in time, a 200 is assumed: the client's own headers have to go out now, and the
+        exchange goes on waiting for the provider's.
+        """
+        exchange = self._pool.send(origin_of(request.url), _bytes(request), request.extensions["call"])
+        if exchange.is_refused:
+            refused = exchange.refusal()
+            return httpx2.Response(refused.status, content=refused.content, extensions={"refused": refused})
+        return httpx2.Response(200, extensions={"exchange": exchange})
+
+
+@lru_cache(1000)
+def _url(base_url: str, path: str, query: tuple[tuple[str, str], ...]) -> httpx2.URL:
+    """Return the address of a path below a base URL."""
+    base = httpx2.URL(base_url)
+    below = base.raw_path.rstrip(b"/") + path.encode()
+    return base.copy_with(raw_path=below).copy_merge_params(dict(query)) if query else base.copy_with(raw_path=below)
+
+
+def _bytes(request: httpx2.Request) -> bytes:
+    """Write a request as HTTP/1.1."""
+    head = [
+        b"%s %s HTTP/1.1" % (request.method.encode(), request.url.raw_path),
+        *(b"%s: %s" % (name.lower(), value) for name, value in request.headers.raw),
+    ]
+    return b"\r\n".join(head) + b"\r\n\r\n" + request.read()

@@ -1,0 +1,214 @@
+"""What only Azure can refuse, before anything is sent."""
+
+import ssl
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from time import process_time
+
+import pytest
+import trustme
+
+from app.config import Settings
+from app.failure import Failure
+from app.providers import PROVIDERS, account_for, placed
+from app.upstream import Upstream
+from tests.client import chat
+from tests.processes import ROOT, Processes, Service, Simulator, environment_without
+from tests.upstream.server import Server, answering, forwarding, whole
+
+
+def test_a_model_without_a_deployment_is_not_found(service: Service) -> None:
+    reply = chat(service, "azure", "gpt-nobody-named")
+    assert (reply.status, reply.json()["message"]) == (400, "Model not found")
+
+
+@pytest.mark.parametrize("missing", ["AZURE_OPENAI_ENDPOINT", "AZURE_GPT_35_TURBO_NAME"])
+def test_without_an_endpoint_or_a_deployment_its_resources_are_not_found(
+    processes: Processes, environment: Mapping[str, str], missing: str
+) -> None:
+    lacking = processes.service({name: value for name, value in environment.items() if name != missing})
+    reply = chat(lacking, "azure", "gpt-3.5-turbo")
+    assert (reply.status, reply.json()["message"]) == (400, "Azure resources not found")
+
+
+def test_a_key_of_the_environment_never_travels_to_an_endpoint_of_a_profile(
+    processes: Processes, environment: Mapping[str, str], simulator: Simulator
+) -> None:
+    ours = {name: value for name, value in environment.items() if name != "AZURE_OPENAI_ENDPOINT"}
+    mixed = processes.fresh_service({**ours, "ENDPOINT_ALLOWLIST": simulator.url})
+    set_endpoint(mixed, simulator)
+    before = simulator.requests()
+    reply = chat(mixed, "azure", "gpt-3.5-turbo")
+    assert (reply.status, reply.json()["message"]) == (400, "Azure resources not found")
+    assert simulator.requests() == before
+
+
+def set_endpoint(service: Service, simulator: Simulator) -> None:
+    """Set the simulator as the profile's endpoint, as where it is allowed."""
+    command = [str(Path(sys.executable).parent / "flask"), "--app", "wsgi", "profile", "set", "azure_openai_endpoint"]
+    changes = {"DATABASE_URL": f"sqlite:///{service.database}", "ENDPOINT_ALLOWLIST": simulator.url}
+    value = f"{simulator.url}/azure".encode()
+    subprocess.run(command, cwd=ROOT, env=environment_without(changes), input=value, check=True, capture_output=True)
+
+
+def test_a_profile_s_key_goes_to_the_profile_s_endpoint(
+    processes: Processes, environment: Mapping[str, str], simulator: Simulator
+) -> None:
+    """The endpoint of the environment, which belongs to the key that is missing there, is not asked."""
+    ours = {name: value for name, value in environment.items() if name != "AZURE_OPENAI_API_KEY"}
+    others = {"AZURE_OPENAI_ENDPOINT": "http://127.0.0.1:9", "ENDPOINT_ALLOWLIST": simulator.url}
+    own = processes.fresh_service({**ours, **others})
+    own.profile_set("azure_openai_api_key", "azure-own-key")
+    assert chat(own, "azure", "gpt-3.5-turbo").json()["message"] == "Azure resources not found"
+    set_endpoint(own, simulator)  # which removes the key that was there
+    own.profile_set("azure_openai_api_key", "azure-own-key")
+    assert chat(own, "azure", "gpt-3.5-turbo").status == 200
+    assert dict(simulator.requests()[-1]["headers"])["api-key"] == "azure-own-key"
+
+
+@pytest.mark.parametrize("accept", ["", "text/event-stream"])
+def test_a_profile_s_endpoint_on_this_machine_is_blocked_where_no_operator_allows_it(
+    guarding: Service, simulator: Simulator, accept: str
+) -> None:
+    before = simulator.requests()
+    reply = chat(guarding, "azure", "gpt-3.5-turbo", accept=accept)
+    assert (reply.status, reply.json()["code"]) == (400, "blocked_endpoint")
+    assert reply.json()["message"].startswith("The endpoint must begin with https://")
+    assert simulator.requests() == before
+
+
+@pytest.fixture(scope="module")
+def guarding(processes: Processes, environment: Mapping[str, str], simulator: Simulator) -> Service:
+    """A service whose user chose this machine while the operator allowed it."""
+    ours = {name: value for name, value in environment.items() if name != "AZURE_OPENAI_API_KEY"}
+    service = processes.fresh_service(ours)
+    set_endpoint(service, simulator)
+    service.profile_set("azure_openai_api_key", "azure-own-key")
+    return service
+
+
+HI = b'{"choices":[{"message":{"content":"Hi"},"finish_reason":"stop"}]}'
+ADDRESS = "93.184.215.14"
+
+
+def test_a_profile_s_public_endpoint_is_reached_at_its_address_over_the_proxy(
+    processes: Processes, environment: Mapping[str, str], tmp_path: Path
+) -> None:
+    """A proxy on this machine is what makes a public address reachable in a test; TLS ends behind it."""
+    authority, tls = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(ADDRESS).configure_cert(tls)
+    authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
+    ours = {name: value for name, value in environment.items() if name != "AZURE_OPENAI_API_KEY"}
+    with Server(tls) as provider, Server() as proxy:
+        provider.play(answering(whole(HI)))
+        proxy.play(forwarding(provider.port))
+        trusted = {"SSL_CERT_FILE": str(tmp_path / "authority.pem")}
+        own = processes.fresh_service({**ours, **trusted, "HTTPS_PROXY": f"http://127.0.0.1:{proxy.port}"})
+        own.profile_set("azure_openai_endpoint", f"https://{ADDRESS}/")
+        own.profile_set("azure_openai_api_key", "azure-own-key")
+        assert chat(own, "azure", "gpt-3.5-turbo").body == b"Hi"
+        assert proxy.requests()[0].startswith(f"CONNECT {ADDRESS}:443 HTTP/1.1\r\n".encode())
+        assert b"\r\napi-key: azure-own-key\r\n" in provider.requests()[0]
+
+
+DATED, VERSION = "?api-version=2024-02-01", {"azure_openai_api_version": "2024-10-21"}
+PASTED = {
+    "": "/openai/v1/models",
+    "/": "/openai/v1/models",
+    "///": "/openai/v1/models",
+    "/openai": "/openai/v1/models",
+    "/openai/": "/openai/v1/models",
+    "//openai/v1//": "/openai/v1/models",
+    "/openai/v1": "/openai/v1/models",
+    "/openai/v1/chat/completions": "/openai/v1/models",
+    "/openai/responses?api-version=preview": "/openai/v1/models",
+    "/openai/deployments/x": "/openai/v1/models",
+    f"/openai/deployments/x/chat/completions{DATED}": f"/openai/models{DATED}",
+    f"/openai/deployments/openai/chat/completions{DATED}": f"/openai/models{DATED}",
+    DATED: f"/openai/models{DATED}",
+    f"/openai/deployments/x/chat/completions{DATED}&x=1": f"/openai/models{DATED}",
+    f"/openai/deployments/x/chat/completions?x=1&{DATED[1:]}#top": f"/openai/models{DATED}",
+    f"/openai/deployments/x/completions{DATED}": f"/openai/models{DATED}",
+    f"/openai/deployments/x/embeddings{DATED}": f"/openai/models{DATED}",
+    f"/openai/deployments/x/audio/speech{DATED}": f"/openai/models{DATED}",
+    "/openai/v1#x": "/openai/v1/models",
+    "/openai/v1?x=1": "/openai/v1/models",
+    "/OpenAI/V1/": "/openai/v1/models",
+    "/openai/v1/completions": "/openai/v1/models",
+    "/openai/v1/images/generations": "/openai/v1/models",
+    "/v1": "/openai/v1/models",
+    "/v1/chat/completions": "/openai/v1/models",
+    "/gateway/v1/chat/completions": "/gateway/openai/v1/models",
+    "/v1/gateway": "/v1/gateway/openai/v1/models",
+    "/api/projects/p": "/openai/v1/models",
+    "/api/projects/p/": "/openai/v1/models",
+    "/api/projects/p/openai/v1/": "/openai/v1/models",
+    "/gateway/": "/gateway/openai/v1/models",
+    "/openai/openai/v1": "/openai/openai/v1/models",
+    "/openai-proxy": "/openai-proxy/openai/v1/models",
+}
+
+
+def check(upstream: Upstream, settings: Mapping[str, str]) -> None:
+    azure = PROVIDERS["azure"]
+    upstream.check(placed(azure, account_for(azure, {}, settings, "environment-first")), azure.dialect)
+
+
+@pytest.mark.parametrize(("pasted", "path"), PASTED.items(), ids=repr)
+def test_an_endpoint_is_taken_as_it_is_meant(pasted: str, path: str) -> None:
+    with Server() as server, closing(Upstream(Settings())) as upstream:
+        server.play(answering(whole(b"{}", b"HTTP/1.1 200 OK\r\n")))
+        settings = {"azure_openai_api_key": "key", "azure_openai_endpoint": server.url.removesuffix("/v1") + pasted}
+        check(upstream, settings)
+        assert server.requests()[0].startswith(f"GET {path} HTTP/1.1\r\n".encode())
+
+
+def test_a_version_that_is_set_wins_over_a_pasted_one() -> None:
+    with Server() as server, closing(Upstream(Settings())) as upstream:
+        server.play(answering(whole(b"{}", b"HTTP/1.1 200 OK\r\n")))
+        endpoint = server.url.removesuffix("/v1") + DATED
+        settings = {"azure_openai_api_key": "key", "azure_openai_endpoint": endpoint, **VERSION}
+        check(upstream, settings)
+        assert server.requests()[0].startswith(b"GET /openai/models?api-version=2024-10-21 HTTP/1.1\r\n")
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "is_taken"),
+    [
+        ("https://name.openai.azure.com/openai/v1/", True),
+        (f"https://name.openai.azure.com/openai/deployments/x/chat/completions{DATED}", True),
+        (f"https://127.0.0.1/openai/deployments/x{DATED}", False),
+        (f"https://ada@name.openai.azure.com{DATED}", False),
+        (f"http://name.openai.azure.com/openai/v1{DATED}", False),
+        ("https://name.openai.azure.com/openai/v1?api-key=secret", False),
+        (f"https://name.openai.azure.com/openai/v1{DATED}&api-key=secret", False),
+        (f"https://name.openai.azure.com/openai/v1#{DATED}", False),
+        (f"https://name.openai.azure.com/openai/v1?api-key=secret&{DATED[1:]}", False),
+        (f"https://name.openai.azure.com/openai/v1{DATED}#x", False),
+        ("https://name.openai.azure.com/OpenAI/V1", True),
+    ],
+)
+def test_a_pasted_endpoint_is_judged_like_any_other(endpoint: str, is_taken: bool) -> None:  # noqa: FBT001
+    (field,) = [one for one in PROVIDERS["azure"].settings if one.name == "azure_openai_endpoint"]
+    if is_taken:
+        assert field.check(endpoint, ()) == endpoint
+        return
+    with pytest.raises(Failure) as failure:
+        field.check(endpoint, ())
+    assert failure.value.code == "blocked_endpoint"
+
+
+def test_no_endpoint_takes_long_to_read() -> None:
+    """The longest that can be set, of what could be tried in many ways."""
+    for endpoint in (
+        "https://" + "/" * 490 + "!",
+        "https://" + "/openai" * 70,
+        "https://" + "/openai/v1" * 49 + "\n",
+        "https://" + "/api/projects/" * 35,
+    ):
+        started = process_time()
+        PROVIDERS["azure"].settings[0].meant(endpoint)
+        assert process_time() - started < 0.1

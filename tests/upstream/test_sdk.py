@@ -1,0 +1,77 @@
+"""What the SDK sends for us: the headers that are built here, and no other."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from time import monotonic
+from typing import Any
+
+import pytest
+
+from app.config import Settings
+from app.dialects import completions
+from app.upstream.account import Account
+from app.upstream.call import Call
+from app.upstream.pool import Pool
+from app.upstream.sdk import SDK
+
+from .server import EVENTS, Server, answering, whole
+
+pytestmark = pytest.mark.usefixtures("_no_leak")
+
+SOON = 5.0
+BODY = {"a": 1}
+POST = {"content-type": "application/json", "content-length": "7"}
+BEARER = {"authorization": "Bearer key-1"}
+
+Send = Callable[..., None]
+
+
+@pytest.fixture
+def send(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Send]:
+    """What sends a request with an SDK that was made where everything foreign is set, and reads its answer."""
+    for name in ("API_KEY", "ADMIN_KEY", "ORG_ID", "PROJECT_ID", "WEBHOOK_SECRET"):
+        monkeypatch.setenv(f"OPENAI_{name}", "foreign")
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://foreign.invalid/")
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "X-Foreign: foreign\nAuthorization: Bearer foreign\napi-key: foreign")
+    monkeypatch.setenv("HTTP_PROXY", "http://foreign.invalid/")
+    with closing(Pool(Settings(connect_timeout_seconds=SOON))) as pool:
+        sdk = SDK(pool)
+
+        def send(headers: Mapping[str, str], body: Mapping[str, Any] | None) -> None:
+            account = Account("L", server.url, "key-1", headers, query={"v": "1"})
+            with closing(sdk.send(Call(account, completions, monotonic() + SOON), "/chat", body)) as exchange:
+                assert exchange.read(SOON) == b""
+
+        yield send
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "expected"),
+    [
+        ({}, BODY, POST | BEARER),
+        ({}, None, BEARER),
+        ({"api-key": "key-1"}, BODY, POST | {"api-key": "key-1"}),
+        ({"OpenAI-Organization": "org-1"}, BODY, POST | BEARER | {"openai-organization": "org-1"}),
+    ],
+    ids=["bearer", "GET", "api-key", "organization"],
+)
+def test_a_request_has_the_headers_that_are_built_and_no_other(
+    server: Server, send: Send, headers: dict[str, str], body: dict[str, Any] | None, expected: dict[str, str]
+) -> None:
+    server.play(answering(whole(b"")))
+    send(headers, body)
+    head, _, content = server.requests()[0].partition(b"\r\n\r\n")
+    line, *lines = head.decode().split("\r\n")
+    assert line == f"{'GET' if body is None else 'POST'} /v1/chat?v=1 HTTP/1.1"
+    every = {"host": f"127.0.0.1:{server.port}", "user-agent": "sluice", "accept": "application/json"}
+    expected = {**every, "accept-encoding": "identity", **expected}
+    assert sorted(lines) == sorted(f"{name}: {value}" for name, value in expected.items())
+    assert content == (b"" if body is None else b'{"a":1}')
+
+
+def test_a_cookie_of_one_user_is_not_sent_for_the_next(server: Server, send: Send) -> None:
+    server.play(*[answering(whole(b"", EVENTS + b"Set-Cookie: a=b; Path=/\r\nConnection: close\r\n"))] * 2)
+    send({}, BODY)
+    send({}, BODY)
+    assert len(server.requests()) == 2
+    assert not any(b"cookie" in request.lower() for request in server.requests())
