@@ -6,6 +6,7 @@ from flask import Flask
 
 from ..providers import Provider
 from . import chat, cors, errors, health, keys, profile
+from . import providers as providers_route
 from .page import page
 from .service import Service
 
@@ -18,5 +19,6 @@ def register(app: Flask, service: Service, providers: Collection[Provider]) -> N
         app.register_blueprint(chat.blueprint(provider, service))
     app.register_blueprint(profile.blueprint(service, providers))
     app.register_blueprint(keys.blueprint(service, providers))
+    app.register_blueprint(providers_route.blueprint(service, providers))
     app.register_blueprint(health.blueprint(service))
     app.register_blueprint(page)

@@ -1,0 +1,63 @@
+"""Which providers there are, what can be set for each, and which can be asked by who asks."""
+
+from collections.abc import Collection
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, request
+
+from ..failure import Code, Failure
+from ..protocols import PROTOCOLS
+from ..providers import Field, Provider, Sources, account_for, placed
+from .service import Service
+
+
+def blueprint(service: Service, providers: Collection[Provider]) -> Blueprint:
+    """Make the route `/api/providers`."""
+    routes = Blueprint("providers", __name__)
+
+    @routes.get("/api/providers")
+    def show() -> Response:
+        sources = _sources(service)
+        response = jsonify(
+            providers=[_shown(provider, sources) for provider in providers],
+            protocols=[{"name": protocol.MODE, "accept": accept} for accept, protocol in PROTOCOLS.items()],
+        )
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    return routes
+
+
+def _sources(service: Service) -> Sources | None:
+    """Return where the values of who asks come from; None for somebody who is not known, who can ask no provider."""
+    try:
+        return service.sources(service.login.user(request))
+    except Failure as failure:
+        if failure.code is not Code.UNAUTH:
+            raise
+        return None
+
+
+def _shown(provider: Provider, sources: Sources | None) -> dict[str, Any]:
+    return {
+        "name": provider.name,
+        "label": provider.label,
+        "models": provider.models,
+        "fields": [_field(field) for field in provider.own_fields],
+        "usable": sources is not None and _is_usable(provider, sources),
+    }
+
+
+def _field(field: Field) -> dict[str, Any]:
+    return {"name": field.name, "title": field.title, "example": field.example, "isKey": field.is_secret}
+
+
+def _is_usable(provider: Provider, sources: Sources) -> bool:
+    """Tell whether there is a key, and an endpoint where one has to be set; whether they work, only a check tells."""
+    try:
+        placed(provider, account_for(provider, *sources))
+    except Failure as failure:
+        if failure.code not in {Code.MISSING_KEY, Code.VAULT_LOCKED}:
+            raise
+        return False
+    return True

@@ -1,0 +1,62 @@
+"""Which providers there are, and which of them can be asked by whom."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from app.protocols import PROTOCOLS
+from app.providers import PROVIDERS
+from tests.auth.users import User, somebody, with_login
+from tests.client import ask
+from tests.processes import Processes, Service, Simulator
+
+
+@pytest.fixture(scope="module")
+def bare(processes: Processes, environment: Mapping[str, str], simulator: Simulator) -> Service:
+    """A service without keys of its own, and with a login."""
+    keys = {provider.key.variable for provider in PROVIDERS.values()}
+    whole = with_login(environment, simulator)
+    return processes.service({name: value for name, value in whole.items() if name not in keys})
+
+
+def shown(service: Service, **headers: str) -> dict[str, Any]:
+    reply = ask(service, "/api/providers", None, method="GET", **headers)
+    assert (reply.status, reply.headers["Cache-Control"]) == (200, "no-store")
+    return reply.json()
+
+
+def usable(user: User) -> list[str]:
+    found = user.ask("/api/providers").json()
+    return [one["name"] for one in found["providers"] if one["usable"]]
+
+
+def test_every_provider_is_shown_as_it_is_registered(service: Service) -> None:
+    found = shown(service)
+    assert [one["name"] for one in found["providers"]] == list(PROVIDERS)
+    for one, provider in zip(found["providers"], PROVIDERS.values(), strict=True):
+        assert (one["label"], one["models"], one["usable"]) == (provider.label, list(provider.models), True)
+        assert [field["name"] for field in one["fields"]] == [field.name for field in provider.own_fields]
+        assert all(field["title"] for field in one["fields"])
+    assert [one["accept"] for one in found["protocols"]] == list(PROTOCOLS)
+
+
+def test_a_provider_is_usable_with_a_key_of_its_user(bare: Service) -> None:
+    user = somebody(bare)
+    assert usable(user) == []
+    user.has(groq_api_key="gsk-0123456789abcdef")
+    assert usable(user) == ["groq"]
+    assert usable(somebody(bare)) == []
+
+
+def test_a_key_without_its_endpoint_is_not_usable(bare: Service, simulator: Simulator) -> None:
+    user = somebody(bare).has(azure_openai_endpoint=f"{simulator.url}/azure", azure_openai_api_key="k-0123456789abcdef")
+    assert usable(user) == ["azure"]
+    user.delete("azure_openai_endpoint")
+    assert usable(user) == []
+
+
+def test_nobody_sees_the_providers_and_can_use_none(bare: Service) -> None:
+    found = shown(bare)
+    assert [one["name"] for one in found["providers"]] == list(PROVIDERS)
+    assert not any(one["usable"] for one in found["providers"])
