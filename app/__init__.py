@@ -8,10 +8,10 @@ import click
 from flask import Flask
 
 from . import commands, config, doctor, record
-from .auth import Identify, Login
 from .config import Settings
 from .failure import Failure
 from .limiter import Limiter
+from .login import Identify, Login
 from .providers import PROVIDERS
 from .routes import errors, register
 from .routes.body import Bodies

@@ -21,7 +21,7 @@ from itertools import cycle
 import jwt
 from flask import Request
 from werkzeug.test import EnvironBuilder
-from app.auth import Login, claims
+from app.login import Login, claims
 from app.config import Settings
 from app.limiter import Limiter
 from app.store import Store, remembered

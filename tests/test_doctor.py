@@ -12,8 +12,8 @@ from cryptography.fernet import Fernet
 
 from app import create_app, read_settings
 from app.config import Settings
-from tests.auth import identity
-from tests.auth.users import command, with_login
+from tests.login import identity
+from tests.login.users import command, with_login
 from tests.processes import Processes, Simulator, free_port, wait_for
 
 JWT = {

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.auth.users import User, coded_cookie, mark, question, seen, somebody, with_login
 from tests.client import raw
+from tests.login.users import User, coded_cookie, mark, question, seen, somebody, with_login
 from tests.processes import Processes, Service, Simulator
 
 KEY, ENDPOINT = "groq_api_key", "azure_openai_endpoint"

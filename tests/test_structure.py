@@ -21,7 +21,7 @@ from tests.processes import ROOT
 
 APP = ROOT / "app"
 FILES = sorted(path for path in APP.rglob("*.py") if "migrations" not in path.parts)
-WITH_FLASK = {"__init__", "auth", "commands", "routes", "streaming"}
+WITH_FLASK = {"__init__", "commands", "login", "routes", "streaming"}
 WITH_GEVENT = {"log", "routes", "server", "store", "streaming", "wait"}
 GROUND = {"answer", "chat", "config", "failure", "log", "models", "wait"}
 MAY_IMPORT = {
@@ -34,14 +34,14 @@ MAY_IMPORT = {
     "record": {"upstream"},
     "streaming": {"record"},
     "store": set(),
-    "auth": {"store"},
     "limiter": set(),
-    "routes": {"auth", "limiter", "protocols", "providers", "record", "store", "streaming", "upstream"},
+    "login": {"store"},
+    "routes": {"limiter", "login", "protocols", "providers", "record", "store", "streaming", "upstream"},
     "server": {"routes", "streaming"},
     "doctor": {"providers", "routes"},
-    "commands": {"auth", "doctor", "providers", "routes", "store"},
+    "commands": {"doctor", "login", "providers", "routes", "store"},
     "__init__": {
-        "auth", "commands", "doctor", "limiter", "providers", "record", "routes", "store", "streaming", "upstream",
+        "commands", "doctor", "limiter", "login", "providers", "record", "routes", "store", "streaming", "upstream",
     },
 }  # fmt: skip
 

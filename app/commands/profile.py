@@ -5,8 +5,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 import click
 
-from ..auth.local import LOCAL_USER
 from ..failure import Failure
+from ..login.local import LOCAL_USER
 from ..providers import Field, Provider
 from ..routes.service import Service
 from ..store import chatbot_ui

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from ..auth import Login
 from ..config import Settings
 from ..limiter import Limiter
+from ..login import Login
 from ..providers import Sources
 from ..record import Sink
 from ..store import Store

@@ -7,10 +7,10 @@ import pytest
 from cryptography.fernet import Fernet
 
 from tests import servers
-from tests.auth.identity import AUDIENCE, ISSUER, hs256, token
 from tests.canaries.house import GUEST, OWNER, House, login, profile_canaries, start
 from tests.canaries.marks import canary, known
 from tests.canaries.mirror import Mirror
+from tests.login.identity import AUDIENCE, ISSUER, hs256, token
 from tests.processes import Processes
 from tests.servers import PASSWORD, Server
 

@@ -6,10 +6,10 @@ from contextlib import closing
 import pytest
 import redis
 
-from tests.auth.identity import hs256, token
 from tests.canaries.house import House
 from tests.canaries.marks import Canary, canary, found
 from tests.canaries.mirror import ANSWER
+from tests.login.identity import hs256, token
 from tests.servers import Server
 from tests.store.stores import everything, query
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from cryptography.fernet import Fernet
 from sqlalchemy import make_url
 
-from tests.auth.identity import hs256, token
 from tests.canaries.house import GUEST, OWNER, House, again
 from tests.canaries.marks import canary, found, known
 from tests.canaries.mirror import ANSWER
+from tests.login.identity import hs256, token
 from tests.processes import Processes, wait_for
 from tests.servers import Server
 from tests.store.stores import query

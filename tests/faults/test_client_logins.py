@@ -6,14 +6,14 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.auth.identity import AUDIENCE, ISSUER, SECRET, hs256, token
-from tests.auth.users import ORIGIN, coded_cookie
 from tests.faults import scripts
 from tests.faults.far import Far, Script
 from tests.faults.log import logged
 from tests.faults.paces import endless
 from tests.faults.raw import Client, body, chat, connect, head, new_id
 from tests.faults.sluice import ANSWER, SOON, Sluice, environment, start
+from tests.login.identity import AUDIENCE, ISSUER, SECRET, hs256, token
+from tests.login.users import ORIGIN, coded_cookie
 from tests.machine import slack
 from tests.processes import Processes, wait_for
 

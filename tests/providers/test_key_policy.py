@@ -11,8 +11,8 @@ import pytest
 
 from app.config import KEY_POLICIES
 from app.providers import PROVIDERS
-from tests.auth.users import User, mark, record, seen, somebody, told, with_login
 from tests.client import Reply
+from tests.login.users import User, mark, record, seen, somebody, told, with_login
 from tests.processes import Processes, Service, Simulator, wait_for
 
 FIRST, OWN_FIRST, ALONE = KEY_POLICIES

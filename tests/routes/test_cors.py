@@ -7,9 +7,9 @@ import pytest
 
 from app import create_app
 from app.config import Settings
-from tests.auth.users import ORIGIN as NAMED
-from tests.auth.users import User, coded_cookie, mark, question, seen, somebody, with_login
 from tests.client import Reply, ask, raw, read
+from tests.login.users import ORIGIN as NAMED
+from tests.login.users import User, coded_cookie, mark, question, seen, somebody, with_login
 from tests.processes import Processes, Service, Simulator
 from tests.test_limits import response_of
 

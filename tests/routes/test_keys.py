@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from tests.auth.users import User, mark, somebody, told, with_login
 from tests.client import ask
+from tests.login.users import User, mark, somebody, told, with_login
 from tests.processes import Processes, Service, Simulator
 
 

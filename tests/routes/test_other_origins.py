@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from app.simulator import ANSWER
-from tests.auth.users import User, coded_cookie, mark, question, seen, somebody, with_login
+from tests.login.users import User, coded_cookie, mark, question, seen, somebody, with_login
 from tests.processes import Processes, Simulator
 
 ASK = """

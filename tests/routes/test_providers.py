@@ -7,8 +7,8 @@ import pytest
 
 from app.protocols import PROTOCOLS
 from app.providers import PROVIDERS
-from tests.auth.users import User, somebody, with_login
 from tests.client import ask
+from tests.login.users import User, somebody, with_login
 from tests.processes import Processes, Service, Simulator
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests.auth.users import User, somebody, with_login
+from tests.login.users import User, somebody, with_login
 from tests.processes import Processes, Service, Simulator
 
 

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from app.providers import PROVIDERS, Provider
-from tests.auth.users import NOBODY_LISTENS, User, invoke, latest, mark, seen, somebody, told
 from tests.client import Reply
+from tests.login.users import NOBODY_LISTENS, User, invoke, latest, mark, seen, somebody, told
 from tests.machine import slack
 from tests.processes import Processes, Service, Simulator, wait_for
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests.auth.users import NOBODY_LISTENS, User, mark, seen, somebody, told
+from tests.login.users import NOBODY_LISTENS, User, mark, seen, somebody, told
 from tests.processes import Processes, Simulator
 
 KEY, ENDPOINT = "azure_openai_api_key", "azure_openai_endpoint"

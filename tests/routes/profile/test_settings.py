@@ -12,8 +12,8 @@ from app import create_app
 from app.config import Settings
 from app.providers import PROVIDERS, Field
 from app.providers.forms import DEPLOYMENTS, ENDPOINT, HEADER, KEY, NAME, VERSION
-from tests.auth.users import User, mark, question, seen, somebody, told
 from tests.client import ask, raw
+from tests.login.users import User, mark, question, seen, somebody, told
 from tests.processes import Processes, Simulator
 
 GOOD = {

@@ -24,8 +24,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, x448, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from app.auth.jwks import Keys, Pace, Way
-from tests.auth.identity import (
+from app.login.jwks import Keys, Pace, Way
+from tests.login.identity import (
     Identity,
     Jwk,
     Reply,
@@ -210,7 +210,7 @@ def test_anything_else_is_no_set_of_keys(
 ) -> None:
     identity.reply = reply
     assert refusal(lambda: Keys(identity.url, Pace()).find("first", "RS256")) == NO_KEYS
-    assert [record.getMessage() for record in caplog.records if record.name == "app.auth.jwks"] == [
+    assert [record.getMessage() for record in caplog.records if record.name == "app.login.jwks"] == [
         f"The keys of AUTH_JWKS_URL cannot be fetched ({reason}): until they can, nobody can log in with them."
     ]
 
@@ -375,8 +375,8 @@ def test_fresh_keys_are_not_fetched_again(identity: Identity) -> None:
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
-    assert all(record.levelno == logging.WARNING for record in caplog.records if record.name == "app.auth.jwks")
-    return [record.getMessage() for record in caplog.records if record.name == "app.auth.jwks"]
+    assert all(record.levelno == logging.WARNING for record in caplog.records if record.name == "app.login.jwks")
+    return [record.getMessage() for record in caplog.records if record.name == "app.login.jwks"]
 
 
 def test_keys_outlast_an_outage_which_is_told_once_as_is_its_end(
@@ -609,7 +609,7 @@ def run(script: str, *arguments: str) -> str:
 
 FORK = """
 import os, sys
-from app.auth.jwks import Keys, Pace
+from app.login.jwks import Keys, Pace
 keys = Keys(sys.argv[1], Pace())
 children = []
 for _ in range(2):
@@ -629,7 +629,7 @@ def test_keys_that_were_made_before_a_fork_are_fetched_behind_it(identity: Ident
 FORK_WITHIN = """
 import os, sys, threading, time
 from app.failure import Failure
-from app.auth.jwks import Keys, Pace
+from app.login.jwks import Keys, Pace
 keys = Keys(sys.argv[1], Pace(deadline=3, retry=0))
 fetching = threading.Thread(target=keys.find, args=("first", "RS256"))
 fetching.start()
@@ -667,7 +667,7 @@ from gevent import monkey
 monkey.patch_all()
 import sys, time
 import gevent
-from app.auth.jwks import Keys, Pace
+from app.login.jwks import Keys, Pace
 keys, ticks, running = Keys(sys.argv[1], Pace()), [], True
 
 def tick():

@@ -10,7 +10,7 @@ from flask import Flask, jsonify, request
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.auth.cookie import MAX_SESSION_CHARACTERS, MAX_SESSIONS, tokens
+from app.login.cookie import MAX_SESSION_CHARACTERS, MAX_SESSIONS, tokens
 
 NAME = "sb-abcdefgh-auth-token"
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.c2ln"

@@ -17,8 +17,8 @@ from click.testing import Result
 
 from app import create_app
 from app.config import Settings
-from tests.auth import identity
 from tests.client import HELLO, Reply, ask, raw
+from tests.login import identity
 from tests.processes import ROOT, Service, Simulator, environment_without
 
 ORIGIN = "https://app.example"

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from tests.auth.identity import Identity, ec_jwk, ec_key, ed_jwk, ed_key, identity_provider, rsa_jwk, rsa_key
-from tests.auth.users import REQUEST_ID, User, holder, refusal, widened, with_login
+from tests.login.identity import Identity, ec_jwk, ec_key, ed_jwk, ed_key, identity_provider, rsa_jwk, rsa_key
+from tests.login.users import REQUEST_ID, User, holder, refusal, widened, with_login
 from tests.processes import Processes, Service, Simulator
 
 

@@ -11,8 +11,10 @@ from urllib.parse import quote
 import pytest
 
 from app.simulator import ANSWER
-from tests.auth.conftest import published
-from tests.auth.identity import (
+from tests.client import Reply, ask, connected, read
+from tests.faults.kernel import worker_of
+from tests.login.conftest import published
+from tests.login.identity import (
     Sign,
     answer,
     ec_key,
@@ -24,7 +26,7 @@ from tests.auth.identity import (
     rsa_key,
     token,
 )
-from tests.auth.users import (
+from tests.login.users import (
     User,
     command,
     mark,
@@ -36,8 +38,6 @@ from tests.auth.users import (
     widened,
     with_login,
 )
-from tests.client import Reply, ask, connected, read
-from tests.faults.kernel import worker_of
 from tests.processes import Processes, Service, Simulator, wait_for
 
 KEYS: dict[str, Callable[[], Sign]] = {

@@ -12,9 +12,9 @@ import pytest
 
 from app.failure import CODES
 from app.providers import PROVIDERS
-from tests.auth.identity import token
-from tests.auth.users import User, invoke, mark, question, refusal, seen, somebody
 from tests.client import Reply, ask
+from tests.login.identity import token
+from tests.login.users import User, invoke, mark, question, refusal, seen, somebody
 from tests.processes import Service, Simulator
 
 WRONG = {

@@ -7,9 +7,9 @@ import json
 
 import pytest
 
-from tests.auth.identity import token
-from tests.auth.users import ORIGIN, User, coded_cookie, mark, profiles, question, seen, somebody
 from tests.client import Reply, ask
+from tests.login.identity import token
+from tests.login.users import ORIGIN, User, coded_cookie, mark, profiles, question, seen, somebody
 from tests.processes import Service, Simulator
 
 FOREIGN = {

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from tests.auth.conftest import published
-from tests.auth.identity import (
+from tests.login.conftest import published
+from tests.login.identity import (
     SECRET,
     Identity,
     b64,
@@ -24,7 +24,7 @@ from tests.auth.identity import (
     rsa_key,
     token,
 )
-from tests.auth.users import User, refusal, somebody
+from tests.login.users import User, refusal, somebody
 from tests.processes import Service
 
 GOOD_HEADER = {"alg": "HS256", "typ": "JWT"}

@@ -15,11 +15,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.auth import claims as module
-from app.auth.claims import MAX_TOKEN_BYTES, REMEMBERED_SECONDS, Claims
 from app.config import Settings
 from app.failure import Failure
-from tests.auth.identity import (
+from app.login import claims as module
+from app.login.claims import MAX_TOKEN_BYTES, REMEMBERED_SECONDS, Claims
+from tests.login.identity import (
     AUDIENCE,
     ISSUER,
     NOBODY,
