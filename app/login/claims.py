@@ -18,7 +18,7 @@ import jwt
 
 from ..config import Settings
 from ..store.profiles import MAX_USER_CHARACTERS
-from .jwks import Keys, Way
+from .jwks import Keys, proxy_for
 from .nobody import nobody
 
 LEEWAY_SECONDS = 30
@@ -41,8 +41,8 @@ class Claims:
     def __init__(self, settings: Settings) -> None:
         """Take the keys, and what tokens must claim; nothing is fetched yet."""
         self._secret = settings.auth_jwt_secret
-        way = Way(settings.https_proxy, settings.no_proxy)
-        self._keys = Keys(settings.auth_jwks_url, way=way) if settings.auth_jwks_url else None
+        url = settings.auth_jwks_url
+        self._keys = Keys(url, proxy_for(url, settings.https_proxy, settings.no_proxy)) if url else None
         self._expected: Any = {
             "audience": settings.auth_jwt_audience,
             "issuer": settings.auth_jwt_issuer,

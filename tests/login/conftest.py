@@ -16,6 +16,14 @@ def login(processes: Processes, environment: Mapping[str, str], simulator: Simul
     return processes.service(with_login(environment, simulator))
 
 
+@pytest.fixture
+def identity() -> Iterator[Identity]:
+    """An identity provider of this test alone, with one key."""
+    with identity_provider() as running:
+        running.published = [rsa_jwk(rsa_key(), kid="first")]
+        yield running
+
+
 @pytest.fixture(scope="session")
 def issuer() -> Iterator[Identity]:
     """An identity provider with a key of each kind."""

@@ -484,6 +484,12 @@ def test_a_secret_that_is_too_short_or_a_public_key_lets_nobody_in_and_warns_nob
         assert told(weak, token(hs256(secret))) == NOBODY
 
 
+def test_a_weak_published_key_lets_nobody_in(identity: Identity) -> None:
+    weak = rsa_key("weak", 1024)
+    identity.published.append(rsa_jwk(weak, kid="weak"))
+    assert told(login(auth_jwks_url=identity.url), token(rs256(weak), "RS256", "weak")) == NOBODY
+
+
 def test_each_login_takes_only_its_own_algorithms(identity: Identity) -> None:
     keyed = login(auth_jwks_url=identity.url)
     assert told(keyed, token()) == NOBODY
