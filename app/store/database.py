@@ -1,5 +1,6 @@
 """The database: SQLite or Postgres, one transaction a call, and never in the way of running streams."""
 
+import os
 import socket
 from collections.abc import Callable
 from functools import partial
@@ -62,6 +63,7 @@ class Database:
         if self.is_sqlite and self._url.database in (None, "", ":memory:"):
             raise SettingError("DATABASE_URL must name a file: a database in memory would be another for each thread.")
         self.vault = self._vault(keys)
+        self._files = [f"{self._url.database}{suffix}" for suffix in ("", "-wal")]
         self._migrated = False
         self._left_alone_until: float | None = None
         self._pool: Any = None
@@ -113,14 +115,17 @@ class Database:
         return True
 
     def state(self) -> tuple[int, ...]:
-        """Return what changes with every write of any process to an SQLite file or its log; of others, nothing does."""
+        """Return a cache version: inode, size and time of the SQLite file and its write-ahead log; () for Postgres.
+
+        It changes with every write of any process.
+        """
         if not self.is_sqlite:
             return ()
         try:
-            files = [Path(f"{self._url.database}{suffix}").stat() for suffix in ("", "-wal")]
+            file, log = map(os.stat, self._files)  # not `Path.stat`: this is a part of every request
         except OSError:
             return ()
-        return tuple(number for file in files for number in (file.st_ino, file.st_size, file.st_mtime_ns))
+        return (file.st_ino, file.st_size, file.st_mtime_ns, log.st_ino, log.st_size, log.st_mtime_ns)
 
     def _vault(self, keys: tuple[str, ...]) -> Vault:
         """Return the vault, whose key is in a file beside an SQLite database unless it was given."""

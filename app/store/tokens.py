@@ -32,6 +32,7 @@ _TOKENS = tables.tokens.c
 _KNOWN = select(_TOKENS.hash, _TOKENS.id, _TOKENS.user_id).where(
     _TOKENS.hash == bindparam("hash"), _TOKENS.revoked_at.is_(None)
 )
+_ANY = select(_TOKENS.id).limit(1)
 
 
 class Token(NamedTuple):
@@ -84,16 +85,16 @@ class Tokens:
 
     def exist(self) -> bool:
         """Tell whether there ever was a token: from then on, nobody is let in without a login."""
-        query = select(_TOKENS.id).limit(1)
-        read = partial(self._database.run, lambda connection: connection.execute(query).first() is not None)
+        read = partial(self._database.run, lambda connection: connection.execute(_ANY).first() is not None)
         return self._existence.get(None, read)
 
     def user(self, token: str) -> str | None:
         """Return whose token this is, None if it is none that is valid."""
         if not _SHAPE.fullmatch(token):
             return None
+        hashed = _hash(token)
         try:
-            known = self._remembered.get(_hash(token), partial(self._read, _hash(token)))
+            known = self._remembered.get(hashed, partial(self._read, hashed))
         except LookupError:
             return None
         self._uses.record(known.id)

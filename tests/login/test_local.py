@@ -1,12 +1,18 @@
 """Who is served while no login is configured: this machine's own user, and nobody else."""
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from flask import Request
 from flask.testing import FlaskClient
 
 from app import create_app
 from app.config import Settings
+from app.login import Login
+from app.store import Store
+from tests.processes import wait_for
 
 
 @pytest.fixture(scope="module")
@@ -93,3 +99,31 @@ def test_nobody_is_known_before_the_body_is_read(client: FlaskClient) -> None:
 )
 def test_a_host_that_is_none_is_not_this_machine(client: FlaskClient, host: str) -> None:
     assert client.get("/api/keys", headers={"Host": host}).status_code == 401
+
+
+def files(work: Callable[[], object]) -> set[str]:
+    """Return the names of the Python files and folders whose functions are called."""
+    found: set[str] = set()
+    sys.setprofile(lambda frame, _event, _argument: found.update(Path(frame.f_code.co_filename).parts))
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return found
+
+
+def test_a_login_builds_no_path_address_or_query(tmp_path: Path) -> None:
+    """What is the same for every request is made before: each of these costs more than all the rest of a login."""
+    settings = Settings(database_url=f"sqlite:///{tmp_path}/sluice.db")
+    store = Store(settings)
+    store.database.prepare()
+    login = Login(settings, store, None)
+    costly = {"pathlib.py", "ipaddress.py", "sqlalchemy"}
+    local = {"REMOTE_ADDR": "127.9.9.9", "HTTP_HOST": "127.0.0.1:8000", "wsgi.url_scheme": "http"}
+    assert files(lambda: login.user(Request(local))) >= {"ipaddress.py", "sqlalchemy"}, "the first login does"
+    assert not files(lambda: login.user(Request(local))) & costly
+    bearer = local | {"HTTP_AUTHORIZATION": f"Bearer {store.tokens.create('ada')[1]}"}
+    login.user(Request(bearer))
+    wait_for(lambda: store.tokens.all()[0].last_used_at)  # written in the background, and so what was read is old
+    login.user(Request(bearer))
+    assert not files(lambda: login.user(Request(bearer))) & costly
