@@ -49,7 +49,7 @@ def reason(failure: Failure) -> str:
 def exposure(service: Service) -> Iterator[Finding]:
     """Tell who is let in."""
     settings, login = service.settings, service.login
-    if login.is_the_host_s:
+    if login.is_host_login:
         yield Finding("Login: the application around this one decides who asks.")
         return
     tokens = _tokens(service)

@@ -59,7 +59,7 @@ environ = EnvironBuilder("/api/chat/openai", method="POST").get_environ()
 found = {"the limits, counted in the process": [*rounds_of(count)]}
 for kind, fresh in (("remembered", 10), ("not remembered", 0)):
     remembered.FRESH_SECONDS = fresh
-    claims.REMEMBERED_SECONDS = fresh
+    claims.CACHE_SECONDS = fresh
     for name, credential in (("bearer token", token), ("JWT, HS256", signed)):
         found[f"{name}, {kind}"] = [*rounds_of(lambda: look_up(credential))]
 print(json.dumps(found))

@@ -1,12 +1,12 @@
-"""Supabase's session cookie, from which the frontends of the same site are known.
+"""Supabase session cookies, by which frontends on the same site are logged in.
 
 Supabase keeps a session as JSON under the name `sb-<project>-auth-token`. What does not fit a cookie is cut into parts
 `.0`, `.1`, ... of at most 3,180 characters (`createChunks` and `combineChunks` in src/utils/chunker.ts of
-https://github.com/supabase/ssr): the whole one is read first, then the parts up to the first gap, and of several
-cookies with one name the first. Since @supabase/ssr 0.5 the value is `base64-` and base64url without padding
-(src/cookies.ts); before, as in the 0.0.10 of chatbot-ui, it is the JSON itself, percent-encoded part by part. The older
-@supabase/auth-helpers cut at 3,600 and wrote a list whose first item is the token (packages/shared/src/utils/cookies.ts
-of https://github.com/supabase/auth-helpers).
+https://github.com/supabase/ssr). A cookie with the whole value is read first, else the parts up to the first gap.
+Since @supabase/ssr 0.5 the value is `base64-` and base64url without padding (src/cookies.ts); before, as in chatbot-ui
+with its version 0.0.10, it is the JSON itself, percent-encoded part by part. The older @supabase/auth-helpers cut at
+3,600 and wrote a list whose first item is the token (packages/shared/src/utils/cookies.ts of
+https://github.com/supabase/auth-helpers).
 """
 
 import re
@@ -18,7 +18,7 @@ from itertools import count, takewhile
 import msgspec
 
 MAX_SESSIONS = 4
-"""How many sessions of one request are looked at: a browser has one for each Supabase project of the site."""
+"""How many sessions of a request are read: a browser has one for each Supabase project of the site."""
 MAX_SESSION_CHARACTERS = 64 * 1024
 
 _NAME = re.compile(r"(sb-[\w-]+-auth-token)(?:\.0)?", re.ASCII)
@@ -30,10 +30,10 @@ class _Session(msgspec.Struct):
 
 
 def tokens(cookies: Mapping[str, str]) -> list[str]:
-    """Return the access tokens in a request's cookies, unchecked; never raises.
+    """Return the access tokens in the cookies of a request, not verified. Never raises.
 
-    `cookies` are as the browser sent them, quotes removed and not percent-decoded: Flask's `request.cookies`, which
-    has the first of several with one name.
+    `cookies` are Flask's `request.cookies`: quotes are removed, percent-encoding is kept, and of several cookies with
+    one name there is the first.
     """
     names = dict.fromkeys(match[1] for name in cookies if (match := _NAME.fullmatch(name)))
     found = [_token(_value(cookies, name)) for name in list(names)[:MAX_SESSIONS]]
@@ -41,7 +41,7 @@ def tokens(cookies: Mapping[str, str]) -> list[str]:
 
 
 def _value(cookies: Mapping[str, str], name: str) -> str:
-    """Return a cookie's value, put together from its parts if need be; nothing of one that is too long."""
+    """Return the value of a cookie, joined from its parts if it was cut. It is empty if it is too long."""
     parts = [whole] if (whole := cookies.get(name)) else []
     if not parts:
         numbered = (cookies.get(f"{name}.{number}", "") for number in count())
@@ -50,7 +50,7 @@ def _value(cookies: Mapping[str, str], name: str) -> str:
 
 
 def _token(value: str) -> str | None:
-    """Return the access token of a session, None if there is none."""
+    """Return the access token of a session, or None."""
     try:
         session = msgspec.json.decode(_decoded(value), type=_Session | list[object])
     except (ValueError, RecursionError):
@@ -62,7 +62,7 @@ def _token(value: str) -> str | None:
 def _decoded(value: str) -> bytes:
     """Return the JSON of a session. Raises `ValueError`.
 
-    Percent-encoding is quoted-printable with another sign, and that is done in C: 3 µs for a session, not 50.
+    Percent-encoding is quoted-printable with % for =, and `a2b_qp` is written in C: 3 µs for a session, not 50.
     """
     data = a2b_qp(value.replace("=", "%3D").replace("%", "=").encode())
     if not data.startswith(_BASE64):

@@ -5,8 +5,10 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from tests.login.identity import Identity, ec_jwk, ec_key, ed_jwk, ed_key, identity_provider, rsa_jwk, rsa_key
+from app.login.claims import Claims
+from tests.login.identity import SECRET, Identity, ec_jwk, ec_key, ed_jwk, ed_key, identity_provider, rsa_jwk, rsa_key
 from tests.login.users import REQUEST_ID, User, holder, refusal, widened, with_login
+from tests.login.verifiers import verifier
 from tests.processes import Processes, Service, Simulator
 
 
@@ -22,6 +24,17 @@ def identity() -> Iterator[Identity]:
     with identity_provider() as running:
         running.published = [rsa_jwk(rsa_key(), kid="first")]
         yield running
+
+
+@pytest.fixture
+def both(identity: Identity) -> Claims:
+    """A verifier with a secret, and with one published key of each kind."""
+    identity.published = [
+        rsa_jwk(rsa_key(), kid="rsa", use="sig", alg="RS256"),
+        ec_jwk(ec_key(), kid="ec", key_ops=["verify"]),
+        ed_jwk(ed_key(), kid="ed"),
+    ]
+    return verifier(auth_jwt_secret=SECRET, auth_jwks_url=identity.url)
 
 
 @pytest.fixture(scope="session")
@@ -62,7 +75,7 @@ def bob(tokens: Service) -> User:
 
 
 @pytest.fixture(scope="session")
-def nobody(tokens: Service, alice: User) -> bytes:
+def unauthorized(tokens: Service, alice: User) -> bytes:
     """The answer to a request without any credential, which every other refusal's is like, to the byte."""
     found = refusal(tokens)
     head, _, body = found.partition(b"\r\n\r\n")

@@ -130,7 +130,7 @@ def refusal(ask: Callable[[], object]) -> tuple[int, str, str, dict[str, str]]:
     return failure.value.status, failure.value.code, failure.value.message, dict(failure.value.headers)
 
 
-NOBODY = (401, "unauth", "User not found", {"WWW-Authenticate": "Bearer"})
+UNAUTHORIZED = (401, "unauth", "User not found", {"WWW-Authenticate": "Bearer"})
 
 
 class Identity:

@@ -51,8 +51,8 @@ WRONG = {
 
 
 @pytest.mark.parametrize("value", WRONG.values(), ids=WRONG)
-def test_a_wrong_credential_is_told_the_same_as_none_and_is_not_waited_for(
-    tokens: Service, alice_and_id: tuple[User, str], nobody: bytes, value: str
+def test_every_wrong_credential_gets_the_same_answer_at_once(
+    tokens: Service, alice_and_id: tuple[User, str], unauthorized: bytes, value: str
 ) -> None:
     good, name = alice_and_id[0].token, alice_and_id[1]
     filled = value.format(
@@ -64,7 +64,7 @@ def test_a_wrong_credential_is_told_the_same_as_none_and_is_not_waited_for(
         id=name,
         hash=sha256(good.encode()).hexdigest(),
     )
-    assert refusal(tokens, f"Authorization: {filled}".encode()) == nobody
+    assert refusal(tokens, f"Authorization: {filled}".encode()) == unauthorized
 
 
 ELSEWHERE = {
@@ -78,25 +78,23 @@ ELSEWHERE = {
 
 
 @pytest.mark.parametrize("header", ELSEWHERE.values(), ids=ELSEWHERE)
-def test_there_is_one_place_for_a_credential(tokens: Service, alice: User, nobody: bytes, header: str) -> None:
-    assert refusal(tokens, header.format(alice.token).encode()) == nobody
+def test_there_is_one_place_for_a_credential(tokens: Service, alice: User, unauthorized: bytes, header: str) -> None:
+    assert refusal(tokens, header.format(alice.token).encode()) == unauthorized
 
 
 @pytest.mark.parametrize("name", ["token", "access_token", "authorization", "Authorization"])
-def test_an_address_is_no_place_for_one(tokens: Service, alice: User, nobody: bytes, name: str) -> None:
-    assert refusal(tokens, path=f"/api/chat/openai?{name}={alice.token}") == nobody
+def test_an_address_is_no_place_for_a_credential(tokens: Service, alice: User, unauthorized: bytes, name: str) -> None:
+    assert refusal(tokens, path=f"/api/chat/openai?{name}={alice.token}") == unauthorized
 
 
-def test_of_two_credentials_neither_counts(tokens: Service, alice: User, bob: User, nobody: bytes) -> None:
+def test_two_credentials_are_refused(tokens: Service, alice: User, bob: User, unauthorized: bytes) -> None:
     """Two servers could take each another one."""
     good, other = f"Bearer {alice.token}", f"Bearer {bob.token}"
     for pair in ((good, good), (good, other), (good, "Bearer x"), ("Bearer x", good), (good, ""), ("", good)):
-        assert refusal(tokens, *(f"Authorization: {value}".encode() for value in pair)) == nobody
+        assert refusal(tokens, *(f"Authorization: {value}".encode() for value in pair)) == unauthorized
 
 
-def test_every_route_but_the_page_and_its_health_asks_who_one_is(
-    tokens: Service, alice: User, simulator: Simulator
-) -> None:
+def test_every_route_but_page_and_health_needs_a_login(tokens: Service, alice: User, simulator: Simulator) -> None:
     routes = {
         "GET": ["/api/keys", "/api/profile"],
         "PUT": ["/api/profile/settings/groq_api_key", "/api/profile/settings/nothing"],
@@ -167,7 +165,7 @@ def survived(reply: Reply) -> int:
 
 
 @pytest.mark.parametrize("text", METACHARACTERS.values(), ids=METACHARACTERS)
-def test_a_user_s_name_is_only_a_name(login: Service, victim: User, text: str) -> None:
+def test_a_user_name_is_only_a_name(login: Service, victim: User, text: str) -> None:
     """Its profile is its own, and nobody else's answers to a name that stands for many."""
     user = somebody(login, text)
     assert user.own() == {}
@@ -179,7 +177,7 @@ def test_a_user_s_name_is_only_a_name(login: Service, victim: User, text: str) -
 
 
 @pytest.mark.parametrize("text", BYTES.values(), ids=BYTES)
-def test_no_part_of_an_address_is_more_than_that(login: Service, victim: User, text: str) -> None:
+def test_a_part_of_an_address_is_only_a_part(login: Service, victim: User, text: str) -> None:
     part = quote(text.encode("utf-8", "surrogateescape"), safe="")
     for method, path in (
         ("GET", f"/api/{part}"),
@@ -195,7 +193,7 @@ def test_no_part_of_an_address_is_more_than_that(login: Service, victim: User, t
 
 
 @pytest.mark.parametrize("header", HEADERS)
-def test_no_header_is_more_than_that(login: Service, victim: User, header: str) -> None:
+def test_a_header_is_only_a_header(login: Service, victim: User, header: str) -> None:
     for text in BYTES.values():
         value = text.encode("utf-8", "surrogateescape").replace(b"\r\n", b" ").decode("latin-1")
         for given in (value, f"Bearer {value}", f"sb-x-auth-token={value}", f"Bearer sluice_{value}"):
@@ -204,7 +202,7 @@ def test_no_header_is_more_than_that(login: Service, victim: User, header: str) 
 
 
 @pytest.mark.parametrize("text", METACHARACTERS.values(), ids=METACHARACTERS)
-def test_no_field_of_a_chat_is_more_than_that(victim: User, text: str) -> None:
+def test_a_field_of_a_chat_is_only_a_field(victim: User, text: str) -> None:
     message = {"role": "user", "content": text}
     good = {"chatSettings": {"model": "demo"}, "messages": [message]}
     for changes in (
@@ -224,7 +222,7 @@ def test_no_field_of_a_chat_is_more_than_that(victim: User, text: str) -> None:
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_no_setting_s_value_is_more_than_that(login: Service, victim: User, name: str) -> None:
+def test_the_value_of_a_setting_is_only_a_value(login: Service, victim: User, name: str) -> None:
     """It is refused, or it comes back as it is."""
     user = somebody(login)
     for text in [*BYTES.values(), {"$ne": 1}, ["' OR 1=1--"]]:
@@ -235,7 +233,7 @@ def test_no_setting_s_value_is_more_than_that(login: Service, victim: User, name
             assert user.delete(name).status == 200
 
 
-def test_a_command_s_argument_is_only_that(tokens: Service, alice: User) -> None:
+def test_an_argument_of_a_command_is_only_an_argument(tokens: Service, alice: User) -> None:
     for text in list(METACHARACTERS.values())[:5]:
         assert invoke(tokens, "token", "revoke", "--", text).exit_code == 1
     assert alice.ask("/api/profile").status == 200

@@ -132,7 +132,7 @@ def test_the_common_alphabet_of_base64_is_read_too() -> None:
     assert tokens({NAME: f"base64-{text}"}) == [TOKEN]
 
 
-def test_each_project_s_session_is_returned() -> None:
+def test_the_session_of_each_project_is_returned() -> None:
     found = {f"sb-project{number}-auth-token": encoded(session(f"{TOKEN}{number}")) for number in range(3)}
     parts = in_parts(encoded(session()), size=300)
     assert tokens({**found, **parts}) == [f"{TOKEN}0", f"{TOKEN}1", f"{TOKEN}2", TOKEN]
@@ -212,7 +212,7 @@ def test_what_holds_no_session_holds_no_token(value: str) -> None:
     assert tokens({f"{NAME}.0": value}) == []
 
 
-def test_flask_s_cookies_are_what_is_read() -> None:
+def test_cookies_are_read_as_flask_gives_them() -> None:
     """Of two cookies with one name the first counts, as in Supabase's own code; no bytes stop the others."""
     app = Flask(__name__)
     app.add_url_rule("/", view_func=lambda: jsonify(tokens(request.cookies)))

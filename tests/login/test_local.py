@@ -23,14 +23,16 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> FlaskClient:
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"])
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1:8000", "[::1]:8000"])
-def test_this_machine_s_user_is_served(client: FlaskClient, address: str, host: str) -> None:
+def test_the_user_of_this_machine_is_served(client: FlaskClient, address: str, host: str) -> None:
     reply = client.get("/api/keys", headers={"Host": host}, environ_base={"REMOTE_ADDR": address})
     assert reply.status_code == 200
 
 
 @pytest.mark.parametrize("address", ["192.168.1.7", "203.0.113.7", "::ffff:10.0.0.1", "fe80::1", "", "unix:"])
 @pytest.mark.parametrize("headers", [{}, {"X-Forwarded-For": "127.0.0.1"}, {"Host": "evil.example"}])
-def test_another_machine_is_not_and_learns_nothing(client: FlaskClient, address: str, headers: dict[str, str]) -> None:
+def test_another_machine_is_refused_without_a_reason(
+    client: FlaskClient, address: str, headers: dict[str, str]
+) -> None:
     reply = client.get("/api/keys", headers=headers, environ_base={"REMOTE_ADDR": address})
     assert (reply.status_code, reply.get_json()["message"]) == (401, "User not found")
 
@@ -53,7 +55,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("headers", "named"), REFUSED)
-def test_a_local_request_is_told_why_it_is_not_and_what_to_set(
+def test_a_refused_local_request_is_told_what_to_set_up(
     client: FlaskClient, headers: dict[str, str], named: tuple[str, ...]
 ) -> None:
     reply = client.get("/api/keys", headers=headers)
@@ -78,7 +80,7 @@ def test_what_the_refusal_names_lets_the_request_in(tmp_path: Path) -> None:
     assert app.test_client().get("/api/keys", headers=vite | forwarded | token).status_code == 200
 
 
-def test_where_there_is_a_login_nobody_is_told_why(tmp_path: Path) -> None:
+def test_with_a_login_no_refusal_says_why(tmp_path: Path) -> None:
     app = create_app(Settings(database_url=f"sqlite:///{tmp_path}/sluice.db"))
     app.test_cli_runner().invoke(args=["token", "create", "--user", "ada"])
     for headers, _ in REFUSED:
@@ -89,7 +91,7 @@ def test_our_own_page_is_served(client: FlaskClient) -> None:
     assert client.get("/api/keys", headers={"Origin": "http://localhost"}).status_code == 200
 
 
-def test_nobody_is_known_before_the_body_is_read(client: FlaskClient) -> None:
+def test_a_request_is_refused_before_its_body_is_read(client: FlaskClient) -> None:
     reply = client.post("/api/chat/openai", data=b"not JSON", headers={"Via": "1.1 proxy"})
     assert reply.status_code == 401
 
@@ -97,7 +99,7 @@ def test_nobody_is_known_before_the_body_is_read(client: FlaskClient) -> None:
 @pytest.mark.parametrize(
     "host", ["", "[", "[::1", "a]b", "@", "localhost:x", "localhost:99999", "localhost@evil.example"]
 )
-def test_a_host_that_is_none_is_not_this_machine(client: FlaskClient, host: str) -> None:
+def test_an_invalid_host_is_not_this_machine(client: FlaskClient, host: str) -> None:
     assert client.get("/api/keys", headers={"Host": host}).status_code == 401
 
 

@@ -80,7 +80,7 @@ def status_over(line: http.client.HTTPConnection, user: User | None) -> int:
     return read(line.getresponse()).status
 
 
-def test_a_token_s_life_on_every_worker(
+def test_a_token_lives_and_ends_on_every_worker(
     processes: Processes, environment: Mapping[str, str], simulator: Simulator
 ) -> None:
     """Without one, this machine's user is served. There being one ends that, and its own end does not bring it back."""
@@ -163,7 +163,7 @@ def test_a_published_key_signs_logins_as_the_secret_does(federated: Service, alg
     assert somebody(federated, sub).own() == {}
 
 
-def test_an_identity_provider_that_is_down_at_the_start_is_a_503_and_needs_no_restart(
+def test_a_provider_that_is_down_at_start_needs_no_restart(
     processes: Processes, environment: Mapping[str, str], simulator: Simulator
 ) -> None:
     """And when it is down again, those it has published keys for are let in as before."""
@@ -239,11 +239,11 @@ def test_the_cookie_of_a_supabase_session_is_a_login(
         "auth-token=x; sb-auth-token=x; access_token=x",
     ],
 )
-def test_a_cookie_without_a_session_is_nobody_s(login: Service, cookie: str) -> None:
+def test_a_cookie_without_a_session_is_refused(login: Service, cookie: str) -> None:
     assert with_cookie(login, "/api/profile", cookie=cookie).json()["code"] == "unauth"
 
 
-def test_the_sessions_of_two_users_are_nobody_s(login: Service) -> None:
+def test_the_sessions_of_two_users_are_refused(login: Service) -> None:
     """A page of a neighbour's on the same site can add one of its own, and would read what is then asked."""
     alice, bob = somebody(login), somebody(login)
     pairs = {(alice.token, bob.token): 401, (bob.token, alice.token): 401, (alice.token, alice.token): 200}
