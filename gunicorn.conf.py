@@ -29,7 +29,7 @@ from app.server import answers, parser  # noqa: E402
 from app.server.drain import post_fork as post_fork  # noqa: E402, PLC0414 - one of gunicorn's hooks
 from app.server.drain import post_worker_init as post_worker_init  # noqa: E402, PLC0414 - another
 from app.server.log import Logger  # noqa: E402
-from app.server.settings import number  # noqa: E402
+from app.server.settings import SETTINGS  # noqa: E402
 from app.server.worker import Worker  # noqa: E402
 
 
@@ -58,7 +58,7 @@ preload_app = "--reload" not in [*sys.argv, *os.environ.get("GUNICORN_CMD_ARGS",
 requests as soon as it is open. Workers are forked from there; new code needs a new master, by a restart or SIGUSR2."""
 worker_class = Worker
 logger_class = Logger
-worker_connections = int(number("MAX_STREAMS", 400)) + 600
+worker_connections = SETTINGS.max_streams + 600
 """Above MAX_STREAMS, so that one chat too many is told so instead of waiting unaccepted."""
 timeout = 60
 """How long the event loop may be stuck before the worker is replaced; no limit for a request."""

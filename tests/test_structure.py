@@ -13,7 +13,6 @@ import pytest
 import app
 import app.protocols
 import app.providers
-from app import config
 from app.failure import Code
 from app.protocols import PROTOCOLS
 from app.providers import PROVIDERS
@@ -118,13 +117,8 @@ def test_no_code_of_a_failure_is_left_over() -> None:
     assert {code.name for code in Code} == set(re.findall(r"\bCode\.([A-Z_]+)", text))
 
 
-def test_the_readme_names_every_setting_with_its_default() -> None:
+def test_the_readme_names_every_setting_of_a_provider() -> None:
     readme = (ROOT / "README.md").read_text()
-    settings = config.Settings()
-    for name in config.Settings.__dataclass_fields__:
-        value = getattr(settings, name)
-        if isinstance(value, int | float):
-            assert re.search(rf"`{name.upper()}` *\| *{re.escape(f'{value:,}'.replace(',', ' '))}\b", readme), name
     for provider in PROVIDERS.values():
         for setting in (provider.key, *provider.settings):
             assert f"`{setting.variable}`" in readme, setting.variable

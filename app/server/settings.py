@@ -1,16 +1,18 @@
-"""The settings that the server reads itself, before there is an application."""
+"""The settings, as the server needs them before there is an application."""
 
 import os
 import sys
 
+from .. import config
 
-def number(variable: str, default: int) -> float:
-    """Read a number above zero, or end the process with a sentence."""
-    value = os.environ.get(variable) or str(default)
+
+def _read() -> config.Settings:
+    """Read the settings, or end the process with a sentence."""
     try:
-        found = float(value)
-    except ValueError:
-        found = 0
-    if not 0 < found < float("inf"):
-        sys.exit(f"Sluice cannot start: {variable} must be a number above 0, not {value!r}.")
-    return found
+        return config.read(os.environ)
+    except config.SettingError as error:
+        sys.stderr.write(f"Sluice cannot start: {error}\n")
+        sys.exit(4)  # as gunicorn ends where the application cannot be loaded
+
+
+SETTINGS = _read()

@@ -16,10 +16,10 @@ from gunicorn.http.errors import ParseException
 from gunicorn.workers.ggevent import GeventWorker
 
 from .. import streaming
-from .settings import number
+from .settings import SETTINGS
 
-HEADER_SECONDS = number("HEADER_TIMEOUT_SECONDS", 10)
-WRITE_SECONDS = number("WRITE_TIMEOUT_SECONDS", 30)
+HEADER_SECONDS = SETTINGS.header_timeout_seconds
+WRITE_SECONDS = SETTINGS.write_timeout_seconds
 MAX_UNREAD_BYTES = 256 * 1024
 """How much of a refused request's body is read for the connection to serve another request."""
 MAX_DISCARDED_BYTES = 12 * 1024 * 1024
