@@ -14,7 +14,7 @@ from .limiter import Limiter
 from .login import Identify, Login
 from .providers import PROVIDERS
 from .routes import errors, register
-from .routes.body import Bodies
+from .routes.memory import MemoryBudget
 from .routes.service import Service
 from .store import Store
 from .streaming import Streams
@@ -54,7 +54,7 @@ def _service(settings: Settings, identify: Identify | None) -> Service:
     own = [(provider.key, field) for provider in PROVIDERS.values() for field in provider.own_fields]
     store = Store(settings, {field.name: key.name for key, field in own if field.is_endpoint})
     login = Login(settings, store, identify)
-    bodies = Bodies(settings.max_bodies_bytes)
+    bodies = MemoryBudget(settings.max_bodies_bytes)
     upstream = Upstream(settings, Names(start_thread, find))
     return Service(
         settings, store, login, Limiter(settings), upstream, Streams(settings), bodies, (record.write_log_line,)

@@ -10,7 +10,7 @@ from ..record import Sink
 from ..store import Store
 from ..streaming import Streams
 from ..upstream import Upstream
-from .body import Bodies
+from .memory import MemoryBudget
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Service:
     limiter: Limiter
     upstream: Upstream
     streams: Streams
-    bodies: Bodies
+    bodies: MemoryBudget
     sinks: tuple[Sink, ...] = ()
     """What takes the record of each chat."""
 
