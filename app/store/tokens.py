@@ -9,12 +9,13 @@ from datetime import UTC, datetime
 from functools import partial
 from hashlib import sha256
 from math import inf
-from threading import Event, Lock, Thread
+from threading import Event, Lock
 from time import monotonic, sleep
 from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
+from ..background import Background
 from ..failure import Failure
 from . import remembered, tables
 from .database import Database
@@ -122,21 +123,16 @@ class _Uses:
         self._written_at: dict[str, float] = {}
         self._lock = Lock()
         self._due = Event()
-        self._is_running = False
+        self._thread = Background(self._run)
 
     def record(self, name: str) -> None:
-        """Note a use; the first starts the thread."""
-        if self._is_running and monotonic() < self._written_at.get(name, -inf) + RECORD_SECONDS:
+        """Note a use, and have it written."""
+        if self._thread.is_running and monotonic() < self._written_at.get(name, -inf) + RECORD_SECONDS:
             return
         self._due.set()
         with self._lock:
             self._used.add(name)
-            begins, self._is_running = not self._is_running, True
-        try:
-            if begins:
-                Thread(target=self._run, daemon=True).start()
-        except RuntimeError:  # No thread is to be had; the next use tries again.
-            self._is_running = False
+        self._thread.wake()
 
     def _run(self) -> None:
         """Go on as long as anything is kept."""
@@ -147,7 +143,6 @@ class _Uses:
             self._due.wait(remembered.FRESH_SECONDS)
             self._due.clear()
             sleep(BATCH_SECONDS)
-        self._is_running = False
 
     def _write(self) -> None:
         now = monotonic()
