@@ -10,7 +10,7 @@ from flask import Flask
 from . import commands, config, doctor, record
 from .config import Settings
 from .failure import Failure
-from .limiter import Limiter
+from .limits import Limiter
 from .login import Identify, Login
 from .providers import PROVIDERS
 from .routes import errors, register

@@ -23,7 +23,7 @@ from flask import Request
 from werkzeug.test import EnvironBuilder
 from app.login import Login, claims
 from app.config import Settings
-from app.limiter import Limiter
+from app.limits import Limiter
 from app.store import Store, remembered
 
 SECRET = "a secret that is long enough for HS256"

@@ -33,14 +33,14 @@ MAY_IMPORT = {
     "record": {"upstream"},
     "streaming": {"record"},
     "store": set(),
-    "limiter": set(),
+    "limits": set(),
     "login": {"store"},
-    "routes": {"limiter", "login", "protocols", "providers", "record", "store", "streaming", "upstream"},
+    "routes": {"limits", "login", "protocols", "providers", "record", "store", "streaming", "upstream"},
     "server": {"routes", "streaming"},
     "doctor": {"providers", "routes"},
     "commands": {"doctor", "login", "providers", "routes", "store"},
     "__init__": {
-        "commands", "doctor", "limiter", "login", "providers", "record", "routes", "store", "streaming", "upstream",
+        "commands", "doctor", "limits", "login", "providers", "record", "routes", "store", "streaming", "upstream",
     },
 }  # fmt: skip
 

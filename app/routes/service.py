@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ..config import Settings
-from ..limiter import Limiter
+from ..limits import Limiter
 from ..login import Login
 from ..providers import Sources
 from ..record import Sink

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.config import Settings
-from app.limiter import Limiter, line
+from app.limits import Limiter, shared
 from tests.processes import wait_for
 
 LEASE_SECONDS, PAUSE_SECONDS = 1.5, 0.3
@@ -24,12 +24,13 @@ def url(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait for two seconds for a Redis that is well: the machine may be busy."""
-    monkeypatch.setattr(line, "TURNS", 100)
+    monkeypatch.setattr(shared, "TURNS", 100)
 
 
 @pytest.fixture
-def make() -> Iterator[Make]:
+def make(monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
     """Make a limiter at a URL. At the end of the test nothing is left of it, no thread and no connection."""
+    monkeypatch.setattr(shared, "IDLE_SECONDS", 0.05)
     before = set(threads())
 
     def made(url: str, pause: float = PAUSE_SECONDS, **settings: Any) -> Limiter:  # noqa: ANN401 - any of the settings

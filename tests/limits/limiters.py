@@ -11,7 +11,7 @@ from time import monotonic, sleep
 import pytest
 
 from app.failure import Failure
-from app.limiter import Limiter
+from app.limits import Limiter
 from tests.processes import ROOT, environment_without
 from tests.servers import PASSWORD
 
@@ -23,16 +23,16 @@ GEVENT = "from gevent import monkey; monkey.patch_all()\n"
 
 BEGIN = """
 import os, sys, time
-from app.failure import Failure, Gone
+from app.failure import Code, Failure, Gone
 from app.config import Settings
-from app.limiter import Limiter
+from app.limits import Limiter
 limiter = Limiter(Settings(redis_url=sys.argv[1], max_streams_per_user=2), lease_seconds=1.5, pause_seconds=0.3)
 """
 """The next lines, which make a limiter at the URL that is the script's argument."""
 
 PATIENT = """
-from app.limiter import line
-line.TURNS = 100
+from app.limits import shared
+shared.TURNS = 100
 """
 """Those of a script whose Redis is well, as `_patient` has it."""
 

@@ -1,17 +1,19 @@
 """How often a user may ask."""
 
 import traceback
+from pathlib import Path
 from time import monotonic, sleep
 
+import limits
 import pytest
 
 from app.config import SettingError, Settings
 from app.failure import Failure
-from app.limiter import Limiter
-from app.limiter.window import MAX_USERS, Window
+from app.limits import Limiter, rate
+from app.limits.local import MAX_USERS, Window
 
 from .conftest import Make
-from .limits import hits, refused
+from .limiters import hits, printed, refused
 
 pytestmark = pytest.mark.usefixtures("_patient")
 
@@ -115,10 +117,31 @@ def test_a_rate_too_large_to_count_is_refused_by_name(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["60/minute", "60 per minute", "1/second", " 5 / 10 seconds ", "1000000/hour", "1/year", "3 per 2 hour"]
+    "text",
+    [
+        *("60/minute", "60 per minute", "1/second", " 5 / 10 seconds ", "1000000/hour", "1/year", "3 per 2 hour"),
+        *("7/0 day", "007/DAYS\n", "1per month", "2 PER12months"),
+    ],
 )
 def test_a_rate_is_written_as_the_library_writes_it(text: str) -> None:
+    library = limits.parse(text)
+    assert rate(text) == (library.amount, library.get_expiry())
     Limiter(Settings(rate_limit=text)).hit("user")
+
+
+LOADED = """
+import sys, wsgi
+print(*sorted({"limits", "redis"} & {*sys.modules}))
+"""
+
+
+def test_redis_is_loaded_only_where_it_is_used(tmp_path: Path) -> None:
+    def loaded(url: str) -> str:
+        set_url = f"import os\nos.environ |= {{'REDIS_URL': {url!r}, 'DATABASE_URL': 'sqlite:///{tmp_path}/sluice.db'}}"
+        return printed(set_url + LOADED, url)[-1]
+
+    assert loaded("") == ""
+    assert loaded("redis://127.0.0.1:1") == "limits redis"
 
 
 @pytest.mark.parametrize(

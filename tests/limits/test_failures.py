@@ -13,7 +13,7 @@ import pytest
 import trustme
 from redis import Redis
 
-from app.limiter import Limiter
+from app.limits import Limiter
 from tests.machine import slack
 from tests.processes import free_port, wait_for
 from tests.servers import PASSWORD, Server
@@ -21,7 +21,7 @@ from tests.upstream.server import Peer, full_listener
 from tests.upstream.server import Server as Scripted
 
 from .conftest import Make
-from .limits import BEGIN, GEVENT, SOON, hits, printed, refused, seats, took, warnings
+from .limiters import BEGIN, GEVENT, SOON, hits, printed, refused, seats, took, warnings
 
 
 def assert_counted_here(limiter: Limiter) -> None:

@@ -3,23 +3,27 @@
 from contextlib import ExitStack
 from threading import Thread
 from time import sleep
+from urllib.parse import urlsplit
 
 import pytest
 from redis import Redis
 
-from app.limiter import line
+from app.limits import shared
+from app.limits.shared import Breaker, State
 from tests.machine import slack
 from tests.processes import wait_for
 from tests.servers import Server
+from tests.upstream.server import Peer
+from tests.upstream.server import Server as Scripted
 
 from .conftest import Make
-from .limits import BEGIN, GEVENT, PATIENT, SOON, hits, is_taken, printed, seats, took, warnings
+from .limiters import BEGIN, GEVENT, PATIENT, SOON, hits, is_taken, printed, seats, took, warnings
 
 
 @pytest.fixture(autouse=True)
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait for half a second: the machine may be busy while Redis is well."""
-    monkeypatch.setattr(line, "TURNS", 25)
+    monkeypatch.setattr(shared, "TURNS", 25)
 
 
 def together(threads: list[Thread]) -> None:
@@ -82,7 +86,7 @@ def test_nobody_waits_for_a_redis_that_is_known_to_fail(make: Make, redis_server
 def test_one_request_looks_whether_redis_is_back_and_no_other_waits(
     make: Make, redis_server: Server, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(line, "TURNS", 25)
+    monkeypatch.setattr(shared, "TURNS", 25)
     limiter = make(redis_url, pause=0.5)
     with redis_server.paused():
         limiter.hit("user")
@@ -116,7 +120,7 @@ def test_a_connection_that_was_closed_while_idle_is_replaced(make: Make, redis_u
 
 OUTAGE = """
 import gevent, redis
-line.TURNS = 25
+shared.TURNS = 25
 limiter.hit("user")
 redis.Redis.from_url(sys.argv[1]).execute_command("CLIENT", "PAUSE", "1500")
 def chat(number):
@@ -147,3 +151,36 @@ def test_chats_that_are_ended_while_redis_is_silent_leave_nothing_behind(redis_u
     served, slowest, rest = during.split(maxsplit=2)
     assert (served, rest, after) == ("25", "[] False 1", "True 1")
     assert float(slowest) < SOON * slack()
+
+
+def test_a_probe_that_never_ends_is_replaced_after_a_pause() -> None:
+    breaker = Breaker(0.2)
+    assert breaker.enter() is State.CLOSED
+    assert [breaker.open(), breaker.open()] == [True, False]
+    for _ in range(2):
+        assert breaker.enter() is State.OPEN
+        wait_for(lambda: breaker.enter() is State.HALF_OPEN)
+    breaker.close()
+    assert breaker.enter() is State.CLOSED
+
+
+def test_the_wait_for_a_free_connection_is_not_held_against_redis(
+    make: Make, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each answer takes 0.3 s, of the second that there is, and all of them two."""
+
+    def slow(peer: Peer) -> None:
+        for _ in ("AUTH", "SELECT"):
+            peer.first()
+            peer.send(b"+OK\r\n")
+        while True:
+            peer.first()
+            peer.stop_reading(0.3)
+            peer.send(b":1\r\n")
+
+    monkeypatch.setattr(shared, "TURNS", 50)
+    with Scripted() as server:
+        server.play(*[slow] * shared.MAX_CONNECTIONS)
+        limiter = make(redis_url.replace(f":{urlsplit(redis_url).port}/", f":{server.port}/"))
+        together([Thread(target=limiter.hit, args=(f"{number}",)) for number in range(7 * shared.MAX_CONNECTIONS)])
+        assert limiter.fallbacks == 0
