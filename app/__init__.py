@@ -1,75 +1,20 @@
 """Sluice: streams chat completions from model providers to a browser, from plain WSGI hosting."""
 
-import logging
-import os
-from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-import click
-from flask import Flask
+if TYPE_CHECKING:
+    from .application import create_app, read_settings
+else:
 
-from . import commands, config, doctor, record
-from .config import Settings
-from .failure import Failure
-from .limits import Limiter
-from .login import Identify, Login
-from .providers import PROVIDERS
-from .routes import errors, register
-from .routes.memory import MemoryBudget
-from .routes.service import Service
-from .store import Store
-from .streaming import Streams
-from .upstream import Upstream
-from .upstream.names import Names
-from .wait import find, start_thread
+    def __getattr__(name: str) -> object:
+        """Import the application on first use (PEP 562), which takes a second.
 
-logger = logging.getLogger(__name__)
+        A command that needs none starts at once, and gunicorn's configuration runs before the application is imported.
+        """
+        if name in __all__:
+            return getattr(import_module(".application", __name__), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def create_app(settings: Settings | None = None, identify: Identify | None = None) -> Flask:
-    """Make the application, with the settings of the environment unless others are given. Raises `SettingError`.
-
-    `identify` is the login of an application around this one: it takes the request, and returns the id of the user
-    who sent it, or None.
-    """
-    settings = settings or read_settings(os.environ)
-    service = _service(settings, identify)
-    record.start_log()
-    app = errors.Application(__name__, static_folder=None)
-    app.url_map.merge_slashes = False  # which would redirect, with a page of HTML
-    app.extensions["streams"] = service.streams
-    register(app, service, PROVIDERS.values())
-    for command in commands.groups(service, PROVIDERS.values()):
-        app.cli.add_command(command)
-    _prepare(service)
-    return app
-
-
-def read_settings(environ: Mapping[str, str]) -> Settings:
-    """Read the settings from an environment. Raises `SettingError`."""
-    known = [field for provider in PROVIDERS.values() for field in (provider.key, *provider.settings)]
-    return config.read(environ, {field.name: field.variable for field in known})
-
-
-def _service(settings: Settings, identify: Identify | None) -> Service:
-    own = [(provider.key, field) for provider in PROVIDERS.values() for field in provider.own_fields]
-    store = Store(settings, {field.name: key.name for key, field in own if field.is_endpoint})
-    login = Login(settings, store, identify)
-    bodies = MemoryBudget(settings.max_bodies_bytes)
-    upstream = Upstream(settings, Names(start_thread, find))
-    return Service(
-        settings, store, login, Limiter(settings), upstream, Streams(settings), bodies, (record.write_log_line,)
-    )
-
-
-def _prepare(service: Service) -> None:
-    """Make the database, or bring it up to date; while that fails, the service is up and its routes answer 503."""
-    try:
-        service.store.database.prepare()
-    except Failure as failure:
-        logger.error("The database cannot be used yet: %s", doctor.reason(failure))  # noqa: TRY400 - no traceback for operators
-    command = click.get_current_context(silent=True)
-    if command is None or command.info_name == "run":  # Any other is no service, and `doctor` tells more.
-        for finding in doctor.exposure(service):
-            if finding.mark:
-                logger.warning("%s", finding.sentence)
-    service.store.database.close()
+__all__ = ["create_app", "read_settings"]

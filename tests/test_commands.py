@@ -4,6 +4,7 @@ import os
 import pty
 import re
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,6 +49,14 @@ def flask(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]
     assert "Traceback" not in done.stderr
     assert "canary" not in done.stdout + done.stderr
     return done
+
+
+def test_a_server_does_not_load_the_commands(tmp_path: Path) -> None:
+    look = "import sys, wsgi; print(*{'app.application', 'app.commands'} & {*sys.modules})"
+    environment = environment_without({"DATABASE_URL": f"sqlite:///{tmp_path}/sluice.db"})
+    line = [sys.executable, "-c", look]
+    done = subprocess.run(line, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "app.application\n"
 
 
 def test_a_setting_is_read_from_standard_input_and_never_shown(run: Run) -> None:

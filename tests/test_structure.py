@@ -4,6 +4,8 @@ import ast
 import importlib
 import pkgutil
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from configparser import ConfigParser
 from pathlib import Path
@@ -20,7 +22,7 @@ from tests.processes import ROOT
 
 APP = ROOT / "app"
 FILES = sorted(path for path in APP.rglob("*.py") if "migrations" not in path.parts)
-WITH_FLASK = {"__init__", "commands", "login", "routes", "streaming"}
+WITH_FLASK = {"application", "login", "cli", "commands", "routes", "streaming"}
 WITH_GEVENT = {"log", "routes", "server", "store", "streaming", "wait"}
 GROUND = {"answer", "background", "chat", "config", "failure", "log", "models", "wait"}
 MAY_IMPORT = {
@@ -38,10 +40,12 @@ MAY_IMPORT = {
     "routes": {"limits", "login", "protocols", "providers", "record", "store", "streaming", "upstream"},
     "server": {"routes", "streaming"},
     "doctor": {"providers", "routes"},
-    "commands": {"doctor", "login", "providers", "routes", "store"},
-    "__init__": {
-        "commands", "doctor", "limits", "login", "providers", "record", "routes", "store", "streaming", "upstream",
+    "commands": {"login", "doctor", "providers", "routes", "store"},
+    "cli": set(),
+    "application": {
+        "login", "cli", "doctor", "limits", "providers", "record", "routes", "store", "streaming", "upstream",
     },
+    "__init__": {"application"},
 }  # fmt: skip
 
 
@@ -91,6 +95,14 @@ def test_no_import_hides_in_a_function(path: Path) -> None:
         node for function in functions for node in ast.walk(function) if isinstance(node, ast.Import | ast.ImportFrom)
     ]
     assert inside == []
+
+
+def test_the_package_itself_imports_nothing_until_it_is_used() -> None:
+    """The sockets are patched by a module of the package, and the application has to find them patched."""
+    look = "import sys; before = {*sys.modules}; import app; print(*{*sys.modules} - before)"
+    done = subprocess.run([sys.executable, "-c", look], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = {name for name in done.stdout.split() if name.partition(".")[0] not in sys.stdlib_module_names}
+    assert loaded == {"app"}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(APP)))
