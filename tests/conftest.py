@@ -11,6 +11,8 @@ import pytest
 
 from tests import servers
 from tests.machine import slack
+from tests.mounting import installed
+from tests.mounting.installed import Environment
 from tests.processes import ROOT, Processes, Service, Simulator, opened
 from tests.servers import Server
 
@@ -115,6 +117,13 @@ def quick(processes: Processes, environment: Mapping[str, str]) -> Service:
 def impatient(processes: Processes, environment: Mapping[str, str]) -> Service:
     """The service, giving a provider up after less than a second."""
     return processes.service({**environment, "FIRST_EVENT_TIMEOUT_SECONDS": "0.6", "IDLE_TIMEOUT_SECONDS": "0.5"})
+
+
+@pytest.fixture(scope="session")
+def from_wheel(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """An environment with Sluice installed from its wheel, as `sluice`."""
+    folder = tmp_path_factory.mktemp("installed")
+    return installed.environment(folder / "environment", "--no-deps", installed.wheel(folder))
 
 
 @pytest.fixture(scope="session")

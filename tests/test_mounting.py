@@ -4,7 +4,6 @@ import json
 import re
 import signal
 import sqlite3
-import subprocess
 import uuid
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -21,9 +20,12 @@ from app.simulator import words
 from tests.client import read
 from tests.mounting import hosts
 from tests.mounting.browser import Browser
-from tests.mounting.hosts import DJANGO, FLASK, WSGI, Host
-from tests.processes import ROOT, Simulator, command, environment_without, opened, wait_for
+from tests.mounting.hosts import DJANGO, FLASK, PACKAGE, WSGI, Host
+from tests.mounting.installed import Environment
+from tests.processes import Simulator, opened, wait_for
 
+HOSTS = {"flask": FLASK, "django": DJANGO, "wsgi": WSGI, "package": PACKAGE}
+PACKAGE_TOO = pytest.mark.parametrize("host", HOSTS.values(), ids=HOSTS, indirect=True)
 ONLY_FLASK = pytest.mark.parametrize("host", [FLASK], ids=["flask"], indirect=True)
 ONLY_DJANGO = pytest.mark.parametrize("host", [DJANGO], ids=["django"], indirect=True)
 OTHER_SITES: Mapping[str, Mapping[str, str]] = {
@@ -42,12 +44,15 @@ def provider(simulator: Simulator) -> Mapping[str, str]:
 
 @pytest.fixture(scope="module", params=[FLASK, DJANGO, WSGI], ids=["flask", "django", "wsgi"])
 def host(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, provider: Mapping[str, str]
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    from_wheel: Environment,
+    provider: Mapping[str, str],
 ) -> Iterator[Host]:
-    """Each example, made and started once."""
+    """Each example, made and started once, in an environment that Sluice is installed into."""
     folder = tmp_path_factory.mktemp("host")
-    hosts.make(request.param, folder)
-    with hosts.running(request.param, folder, provider) as found:
+    hosts.make(request.param, from_wheel, folder)
+    with hosts.running(request.param, from_wheel, folder, provider) as found:
         yield found
 
 
@@ -74,6 +79,7 @@ def text(browser: Browser, path: str) -> str:
     return browser.get(path).body.decode()
 
 
+@PACKAGE_TOO
 def test_an_answer_is_streamed_to_whoever_has_logged_in_at_the_host(host: Host) -> None:
     alice = host.browser("alice")
     assert alice.set_key("sk-of-alice-canary").status == 200
@@ -85,6 +91,24 @@ def test_an_answer_is_streamed_to_whoever_has_logged_in_at_the_host(host: Host) 
 
     assert any(is_paced() for _ in range(3)), "joined, or held back and sent at once"
     assert wait_for(lambda: f'"user":"{host.example.ids[0]}"' in host.service.log.read_text())
+
+
+@PACKAGE_TOO
+def test_a_cut_answer_shows_that_it_is_cut(host: Host) -> None:
+    alice = host.browser("alice")
+    alice.set_key("sk-of-alice-canary")
+    reply = alice.chat("demo@cut-3")
+    assert (reply.status, reply.cut) == (200, True)
+    assert reply.body.decode().startswith(f"{''.join(words(3))}\n\n[This answer is incomplete. ")
+
+
+@PACKAGE_TOO
+def test_a_reader_who_leaves_closes_the_provider_connection(host: Host, simulator: Simulator) -> None:
+    alice, marker = host.browser("alice"), uuid.uuid4().hex
+    alice.set_key("sk-of-alice-canary")
+    with alice.begin(f"{marker}@stall-3") as response:
+        assert response.read1(1)
+    assert wait_for(lambda: simulator.received(marker)["closed"]) == "client"
 
 
 def test_nobody_is_served_before_the_login_or_after_the_logout(host: Host, simulator: Simulator) -> None:
@@ -140,7 +164,7 @@ def test_a_page_of_the_host_s_is_known_by_its_origin_too(host: Host) -> None:
 def test_a_running_answer_may_finish_and_an_endless_one_has_an_honest_end(
     host: Host, provider: Mapping[str, str]
 ) -> None:
-    with hosts.running(host.example, host.folder, provider) as leaving:
+    with hosts.running(host.example, host.environment, host.folder, provider) as leaving:
         alice = leaving.browser("alice")
         alice.set_key("sk-of-alice-canary")
         short, endless = (alice.begin(f"demo@{fault}") for fault in ("pace-60@events-8", "endless"))
@@ -184,7 +208,7 @@ def test_a_session_outlives_a_new_secret_key_as_django_means_it_to(host: Host, p
     rotated = "from mysite.settings import *\nSECRET_KEY_FALLBACKS = [SECRET_KEY]\nSECRET_KEY = 'another'\n"
     (host.folder / "mysite" / "rotated.py").write_text(rotated)
     settings = {**provider, "DJANGO_SETTINGS_MODULE": "mysite.rotated"}
-    with hosts.running(host.example, host.folder, settings) as restarted:
+    with hosts.running(host.example, host.environment, host.folder, settings) as restarted:
         alice.port = restarted.service.port
         assert [alice.get("/sluice/api/profile").status for _ in range(2)] == [200, 200]
         assert "alice" in text(alice, host.example.home)
@@ -192,9 +216,7 @@ def test_a_session_outlives_a_new_secret_key_as_django_means_it_to(host: Host, p
 
 @ONLY_FLASK
 def test_sluice_s_commands_work_with_the_host_s_sluice(host: Host) -> None:
-    line = command("flask --app flask_host:sluice doctor")
-    environment = environment_without({"PYTHONPATH": str(ROOT), "SECRET_KEY": "made up"})
-    done = subprocess.run(line, cwd=host.folder, env=environment, capture_output=True, text=True, check=False)
+    done = host.environment.run("flask --app app:sluice doctor", host.folder, {"SECRET_KEY": "made up"})
     assert "Login: the application around this one decides who asks." in done.stdout, done.stderr
 
 

@@ -1,9 +1,8 @@
 """The applications of docs/mounting.md: how each is prepared and started, and how one logs in there."""
 
 import re
-import shutil
+import shlex
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,23 +10,16 @@ from pathlib import Path
 
 from tests.client import Reply
 from tests.mounting.browser import Browser
-from tests.processes import (
-    ROOT,
-    Service,
-    command,
-    environment_without,
-    free_port,
-    healthy,
-    stop,
-    wait_for,
-)
+from tests.mounting.installed import Environment
+from tests.processes import ROOT, Service, free_port, healthy, stop, wait_for
 
 _TEXT = (ROOT / "docs" / "mounting.md").read_text()
-_BLOCKS = re.findall(r'^```python\n("""([\w/]+\.py): .*?)^```$', _TEXT, re.MULTILINE | re.DOTALL)
+_BLOCKS = re.findall(r'^```python\n("""([\w/.]+\.py): .*?)^```$', _TEXT, re.MULTILINE | re.DOTALL)
 CODE = {file: code for code, file in _BLOCKS}
-"""Each example by its file's name, with which it begins."""
-LINES = dict(zip(CODE, re.findall(r"^gunicorn .+$", _TEXT, re.MULTILINE), strict=True))
-"""What starts each."""
+"""Each file of the document by its name, with which it begins: gunicorn's configuration, and then the examples."""
+CONFIGURATION, *EXAMPLES = CODE
+LINES = dict(zip(EXAMPLES, re.findall(r"^gunicorn .+$", _TEXT, re.MULTILINE), strict=True))
+"""What starts each example."""
 
 
 def password(name: str) -> str:
@@ -58,19 +50,23 @@ def _django_token(browser: Browser) -> str:
     return next(cookie.value or "" for cookie in browser.cookies if cookie.name == "csrftoken")
 
 
-def _prepare(folder: Path) -> None:
-    """Leave a folder as it is."""
+def _prepare(_environment: Environment, folder: Path, file: str) -> None:
+    """Make the folder of a file."""
+    (folder / file).parent.mkdir(exist_ok=True)
 
 
-def _prepare_django(folder: Path) -> None:
+def _prepare_django(environment: Environment, folder: Path, _file: str) -> None:
     """Make a project as Django's tutorial does, with two people who may log in at its admin site."""
     people = "from django.contrib.auth.models import User; " + "; ".join(
         f"User.objects.create_superuser({name!r}, password={password(name)!r}, pk={number})"
         for number, name in ((71, "alice"), (72, "bob"))
     )
-    start, manage = [*command("django-admin startproject mysite"), str(folder)], [sys.executable, "manage.py"]
-    for line in (start, [*manage, "migrate"], [*manage, "shell", "--command", people]):
-        subprocess.run(line, cwd=folder, env=environment_without({}), check=True, capture_output=True)
+    for line in (
+        "django-admin startproject mysite .",
+        "python manage.py migrate",
+        f"python manage.py shell --command {shlex.quote(people)}",
+    ):
+        environment.run(line, folder, {}).check_returncode()
 
 
 @dataclass(frozen=True)
@@ -79,13 +75,16 @@ class Example:
 
     file: str
     home: str = "/"
-    prepare: Callable[[Path], None] = _prepare
+    prepare: Callable[[Environment, Path, str], None] = _prepare
     log_in: Callable[[Browser, str], Reply] = _log_in
     log_out: Callable[[Browser], Reply] = _log_out
     ids: tuple[str, str] = ("alice", "bob")
+    at: str = ""
+    """Where the file is put, if not at its own name."""
 
 
-FLASK = Example("flask_host.py")
+FLASK = Example("app.py")
+PACKAGE = Example("app.py", at="app/__init__.py")
 DJANGO = Example("mysite/wsgi.py", "/admin/", _prepare_django, _log_in_at_django, _log_out_at_django, ("71", "72"))
 WSGI = Example("wsgi_host.py")
 
@@ -95,6 +94,7 @@ class Host:
     """An example that runs."""
 
     example: Example
+    environment: Environment
     folder: Path
     service: Service
 
@@ -106,29 +106,30 @@ class Host:
         return browser
 
 
-def make(example: Example, folder: Path) -> None:
+def make(example: Example, environment: Environment, folder: Path) -> None:
     """Do in a folder what the document says."""
-    example.prepare(folder)
-    (folder / example.file).write_text(CODE[example.file])
-    shutil.copy(ROOT / "gunicorn.conf.py", folder)
+    file = example.at or example.file
+    example.prepare(environment, folder, file)
+    (folder / file).write_text(CODE[example.file])
+    (folder / CONFIGURATION).write_text(CODE[CONFIGURATION])
 
 
 @contextmanager
-def running(example: Example, folder: Path, environment: Mapping[str, str]) -> Iterator[Host]:
-    """Start what was made in a folder. Sluice is found there as if it were installed."""
+def running(example: Example, environment: Environment, folder: Path, variables: Mapping[str, str]) -> Iterator[Host]:
+    """Start what was made in a folder."""
     port, log = free_port(), folder / "log"
-    own = {"PYTHONPATH": str(ROOT), "GUNICORN_CMD_ARGS": f"--bind 127.0.0.1:{port}", "SECRET_KEY": "made up"}
+    own = {"GUNICORN_CMD_ARGS": f"--bind 127.0.0.1:{port}", "SECRET_KEY": "made up", **variables}
     with log.open("ab") as out:
         process = subprocess.Popen(
-            command(LINES[example.file]),
+            environment.command(LINES[example.file]),
             cwd=folder,
-            env=environment_without({**own, **environment}),
+            env=environment.variables(own),
             stdout=out,
             stderr=out,
         )
     service = Service(f"http://127.0.0.1:{port}/sluice", port, process, log, folder / "instance" / "sluice.db")
     try:
         wait_for(lambda: healthy(service))
-        yield Host(example, folder, service)
+        yield Host(example, environment, folder, service)
     finally:
         stop(process)
