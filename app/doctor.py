@@ -1,7 +1,8 @@
-"""What is configured, what is exposed, and what is unsafe, in sentences."""
+"""Examines a service: what is configured, what is exposed and what is unsafe, in sentences."""
 
 import os
 import shlex
+import sysconfig
 from argparse import ArgumentError, ArgumentParser
 from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
@@ -18,18 +19,18 @@ EXPOSED = "EXPOSED"
 _GUNICORN = ArgumentParser(add_help=False, exit_on_error=False, allow_abbrev=False)
 _GUNICORN.add_argument("-k", "--worker-class", default="")
 _GUNICORN.add_argument("--threads", default="1")
-"""Those of gunicorn's options that decide how many requests a process answers at a time."""
+"""The options of gunicorn that decide how many requests a process answers at a time."""
 
 
 class Finding(NamedTuple):
-    """One sentence; `mark` is `UNSAFE`, or `EXPOSED` for what may be as it should, or empty."""
+    """One sentence. `mark` is `UNSAFE`, `EXPOSED` where it may be intended, or empty."""
 
     sentence: str
     mark: str = ""
 
 
 def examine(service: Service, providers: Iterable[Provider]) -> Iterator[Finding]:
-    """Look at everything, the database included."""
+    """Yield all findings. This connects to the database and to Redis."""
     settings = service.settings
     yield from _database(service)
     yield from exposure(service)
@@ -38,16 +39,17 @@ def examine(service: Service, providers: Iterable[Provider]) -> Iterator[Finding
     yield from _browsers(settings)
     yield from _addresses(settings, providers)
     yield from _server()
+    yield from _python()
 
 
 def reason(failure: Failure) -> str:
-    """Return what was wrong with the database, in its driver's words, of which the first line says it."""
+    """Return why the database failed: the first line of the driver's error."""
     cause = failure.__cause__ or failure
     return str(getattr(cause, "orig", None) or cause).partition("\n")[0]
 
 
 def exposure(service: Service) -> Iterator[Finding]:
-    """Tell who is let in."""
+    """Yield who is let in."""
     settings, login = service.settings, service.login
     if login.is_host_login:
         yield Finding("Login: the application around this one decides who asks.")
@@ -139,7 +141,7 @@ def _addresses(settings: Settings, providers: Iterable[Provider]) -> Iterator[Fi
 
 
 def _server() -> Iterator[Finding]:
-    """Tell of the server what its environment does: it is another process than this one."""
+    """Yield what the environment says of the server, which is another process."""
     if _is_one_at_a_time(os.environ.get("GUNICORN_CMD_ARGS", "")):
         sentence = "Server: GUNICORN_CMD_ARGS asks for a gunicorn of one thread, which answers one request at a time."
         yield Finding(sentence, mark=UNSAFE)
@@ -149,8 +151,19 @@ def _server() -> Iterator[Finding]:
     )
 
 
+def _python() -> Iterator[Finding]:
+    """Yield a finding if this Python was built without profile-guided optimisation.
+
+    Debian optimises its builds, and removes the flags from what a build records: no flags are no finding.
+    """
+    built, flags = map(sysconfig.get_config_var, ("CONFIG_ARGS", "PGO_PROF_USE_FLAG"))
+    if built and flags and "--enable-optimizations" not in built:
+        sentence = "Python: this one was built without --enable-optimizations, and needs a fifth more CPU for an event."
+        yield Finding(sentence)
+
+
 def _is_one_at_a_time(arguments: str) -> bool:
-    """Tell whether gunicorn's arguments ask for a worker of one thread; of several, its `sync` is `gthread`, too."""
+    """Return whether gunicorn's arguments ask for a worker of one thread. `sync` with several is `gthread`."""
     try:
         found, _ = _GUNICORN.parse_known_args(shlex.split(arguments))
     except (ArgumentError, ValueError):  # gunicorn does not start with these
@@ -159,7 +172,7 @@ def _is_one_at_a_time(arguments: str) -> bool:
 
 
 def _is_plain(url: str) -> bool:
-    """Tell whether an address is reached without TLS, and not on this machine; what is none counts as such."""
+    """Return whether an address is unencrypted: without TLS, and not on this machine, or not an address at all."""
     try:
         parts = urlsplit(url)
     except ValueError:

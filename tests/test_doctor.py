@@ -1,6 +1,7 @@
 """What the doctor says, and what the log does at the start: who is let in, and what is unsafe."""
 
 import sqlite3
+import sysconfig
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import replace
@@ -185,6 +186,26 @@ def test_where_the_server_s_shortcomings_are_told_is_told(doctor: Doctor, monkey
     for arguments in ("", "--workers 2", "--threads 100 -k gthread", "-k sync --threads=2", "-k 'sync", "-k"):
         monkeypatch.setenv("GUNICORN_CMD_ARGS", arguments)
         assert unsafe(doctor(**JWT)) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "flags", "lines"),
+    [
+        ("'--enable-shared'", "-fprofile-use -fprofile-correction", 1),
+        ("'--enable-shared' '--enable-optimizations'", "-fprofile-use -fprofile-correction", 0),
+        ("'--enable-shared'", "", 0),
+        (None, None, 0),
+    ],
+    ids=["plain", "optimised", "debian", "unknown"],
+)
+def test_a_python_built_without_optimisation_is_told(
+    doctor: Doctor, monkeypatch: pytest.MonkeyPatch, arguments: str | None, flags: str | None, lines: int
+) -> None:
+    monkeypatch.setitem(sysconfig.get_config_vars(), "CONFIG_ARGS", arguments)
+    monkeypatch.setitem(sysconfig.get_config_vars(), "PGO_PROF_USE_FLAG", flags)
+    result = doctor(**JWT)
+    assert sum(line.startswith("        Python: ") for line in findings(result)) == lines
+    assert unsafe(result) == []
 
 
 def test_the_log_says_at_the_start_that_there_is_no_login(

@@ -5,9 +5,26 @@ import re
 import signal
 import subprocess
 import sys
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
+from pathlib import Path
+from types import ModuleType
+
+import pytest
 
 from app.simulator import ANSWER
 from tests.processes import ROOT, environment_without, free_port
+
+
+@pytest.fixture
+def script() -> ModuleType:
+    """bin/run as a module."""
+    loader = SourceFileLoader("bin_run", str(ROOT / "bin" / "run"))
+    spec = spec_from_loader(loader.name, loader)
+    assert spec
+    module = module_from_spec(spec)
+    loader.exec_module(module)
+    return module
 
 
 def run(**variables: str) -> subprocess.Popen[str]:
@@ -66,3 +83,37 @@ def test_a_taken_port_is_one_sentence() -> None:
         assert second.returncode == 1
         os.kill(process.pid, signal.SIGINT)
         process.communicate(timeout=120)
+
+
+def test_an_optimised_python_is_preferred(script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, status in (("plain", 1), ("other", 1), ("optimised", 0)):
+        (tmp_path / name).write_text(f"#!/bin/sh\nexit {status}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = {}
+    for own in ("plain", "optimised"):
+        monkeypatch.setattr(sys, "executable", str(tmp_path / own))
+        for others in (("other",), ("missing", "other", "optimised")):
+            monkeypatch.setattr(script, "PYTHONS", others)
+            found[own, len(others)] = Path(script.best_python()).name
+    assert found == {
+        ("plain", 1): "plain",
+        ("plain", 3): "optimised",
+        ("optimised", 1): "optimised",
+        ("optimised", 3): "optimised",
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "flags", "status"),
+    [
+        ("--enable-optimizations", "-fprofile-use", 0),
+        ("--enable-shared", "", 0),
+        ("--enable-shared", "-fprofile-use", 1),
+    ],
+    ids=["optimised", "debian", "plain"],
+)
+def test_what_a_python_says_of_its_build_is_read(script: ModuleType, arguments: str, flags: str, status: int) -> None:
+    known = {"CONFIG_ARGS": arguments, "PGO_PROF_USE_FLAG": flags}
+    code = f"import sysconfig; sysconfig.get_config_vars().update({known})\n{script.IS_OPTIMISED}"
+    assert subprocess.run([sys.executable, "-c", code], stderr=subprocess.DEVNULL, check=False).returncode == status
