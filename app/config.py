@@ -20,6 +20,8 @@ MIN_SECRET_BYTES = 32
 KEY_POLICIES = ("environment-first", "profile-first", "environment-only")
 _ORIGIN = re.compile(r"https?://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:\d+)?", re.ASCII)
 _Value = TypeVar("_Value")
+COMMAND = "flask --app wsgi" if __package__ == "app" else "sluice"
+"""What an operator types before the name of a command: the package is `app` in the repository, installed `sluice`."""
 
 
 class SettingError(ValueError):

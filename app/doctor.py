@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from .config import Settings
+from .config import COMMAND, Settings
 from .failure import Failure
 from .providers import Provider
 from .routes.service import Service
@@ -64,12 +64,12 @@ def exposure(service: Service) -> Iterator[Finding]:
     if tokens is None:
         yield Finding("Login: whether there are bearer tokens is not known while the database cannot be read.")
     elif tokens:
-        yield Finding("Login: bearer tokens (`flask --app wsgi token list` shows them).")
+        yield Finding(f"Login: bearer tokens (`{COMMAND} token list` shows them).")
     elif not login.is_configured:
         yield Finding("Reachable without login: by every program of this machine, and by nothing else.", mark=EXPOSED)
         yield Finding(
             "A proxy on this machine that adds no header of its own would pass for its user. "
-            "`flask --app wsgi token create --user NAME` ends that.",
+            f"`{COMMAND} token create --user NAME` ends that.",
             mark=EXPOSED,
         )
 

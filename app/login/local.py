@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from flask import Request
 
+from ..config import COMMAND
 from .unauthorized import unauthorized
 
 LOCAL_USER = "local"
@@ -16,7 +17,7 @@ _PROXY_HEADERS = tuple(
 )
 """How the names of the headers begin that proxies add, as WSGI writes them."""
 
-_LOGIN = "a login: `flask --app wsgi token create --user NAME`, or AUTH_JWT_SECRET or AUTH_JWKS_URL"
+_LOGIN = f"a login: `{COMMAND} token create --user NAME`, or AUTH_JWT_SECRET or AUTH_JWKS_URL"
 _FORWARDED = f"A proxy forwarded this request, so it needs {_LOGIN}."
 _OTHER_HOST = f"The request's Host is neither localhost nor 127.0.0.1, so it needs {_LOGIN}."
 _OTHER_ORIGIN = f"A page of another origin sent this: add that origin to CORS_ORIGINS, or set up {_LOGIN}."

@@ -73,6 +73,7 @@ def test_the_commands_are_there_and_migrate(environment: Environment, folder: Pa
     assert (migrated.stdout, migrated.stderr) == ("The database is up to date.\n", "")
     examined = environment.run("sluice doctor", folder, {})
     assert "instance/sluice.db is up to date." in examined.stdout, examined.stderr
+    assert "`sluice token create --user NAME` ends that." in examined.stdout
     assert examined.returncode == 0
     assert environment.run("sluice --version", folder, {}).stdout == "sluice, version 0.1.0\n"
 
