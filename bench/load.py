@@ -1,19 +1,16 @@
-"""The load: clients that ask, read whole answers, and judge how they ended. One process, raw sockets."""
+"""The load: clients that ask and read whole answers. One process, raw sockets."""
 
 import errno
 import gc
 import math
-import re
 import socket
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
 
-from bench.loop import READ, WRITE, Loop
+import httptools
 
-_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
-_CHUNKED = re.compile(rb"\r\ntransfer-encoding: *chunked", re.IGNORECASE)
-_CLOSES = re.compile(rb"\r\nconnection: *close", re.IGNORECASE)
+from bench.loop import READ, WRITE, Loop
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,69 +27,29 @@ class Reply:
     """What came. Times are in seconds from the request; `clean` means that the body ended as HTTP ends it."""
 
     status: int = 0
-    body: bytes = b""
     clean: bool = False
     first: float = math.nan
     seconds: float = 0
     left: bool = False
-
-
-class Response:
-    """A response, read as its bytes come in."""
-
-    def __init__(self) -> None:
-        """Expect a head."""
-        self.status = 0
-        self.over = False
-        self.keep = True
-        self.begun = False
-        self.size = 0
-        self._parts: list[bytes] = []
-        self._rest = b""
-        self._length: int | None = None
-
-    def feed(self, data: bytes) -> None:
-        """Take bytes; `over` says whether the response is whole."""
-        data = self._rest + data
-        if not self.status:
-            head, found, data = data.partition(b"\r\n\r\n")
-            if not found:
-                self._rest = head
-                return
-            self._read_head(head)
-        self.begun = self.begun or bool(data)
-        if self._length is None:
-            self._read_chunks(data)
-        else:
-            self._rest = data
-            self.size = len(data)
-            self.over = len(data) >= self._length
+    size: int = 0
+    """How many bytes of the body came."""
+    parts: list[bytes] = field(default_factory=list)
 
     @property
     def body(self) -> bytes:
         """The body so far."""
-        return b"".join(self._parts) if self._length is None else self._rest
+        return b"".join(self.parts)
 
-    def _read_head(self, head: bytes) -> None:
-        self.status = int(head.split(b" ", 2)[1])
-        self.keep = not _CLOSES.search(head)
-        length = _LENGTH.search(head)
-        self._length = int(length[1]) if length else None if _CHUNKED.search(head) else 1 << 62
+    # What httptools calls.
 
-    def _read_chunks(self, data: bytes) -> None:
-        place = 0
-        while (line := data.find(b"\r\n", place)) >= 0:
-            size = int(data[place:line], 16)
-            end = line + 2 + size
-            if end + 2 > len(data):
-                break
-            place = end + 2
-            if not size:
-                self.over = True
-                break
-            self._parts.append(data[line + 2 : end])
-            self.size += size
-        self._rest = data[place:]
+    def on_body(self, data: bytes) -> None:
+        """Take a part of the body."""
+        self.parts.append(data)
+        self.size += len(data)
+
+    def on_message_complete(self) -> None:
+        """Note the end of the body."""
+        self.clean = True
 
 
 class Client:
@@ -104,9 +61,8 @@ class Client:
         self._socket: socket.socket | None = None
         self._fresh = True
         self._job = Job(b"")
-        self._response: Response | None = None
+        self._reply: Reply | None = None
         self._started = 0.0
-        self._first = math.nan
 
     def go(self) -> None:
         """Begin the next job in its time, or end."""
@@ -129,12 +85,13 @@ class Client:
             self._socket = None
 
     def _begin(self) -> None:
-        self._started, self._first = monotonic(), math.nan
+        self._started = monotonic()
         self._load.running += 1
         self._send()
 
     def _send(self) -> None:
-        self._response = Response()
+        self._reply = Reply()
+        self._parser = httptools.HttpResponseParser(self._reply)
         self._fresh = self._socket is None
         if self._socket is None:
             self._connect()
@@ -172,39 +129,41 @@ class Client:
             return
         except OSError:
             data = b""
-        if self._response is None:
+        if self._reply is None:
             self.close()  # The server dropped a connection that nothing was asked over.
         elif not data:
             self._cut()
         else:
-            self._feed(self._response, data)
+            self._feed(self._reply, data)
 
-    def _feed(self, response: Response, data: bytes) -> None:
-        response.feed(data)
-        if math.isnan(self._first) and response.begun:
-            self._first = monotonic() - self._started
+    def _feed(self, reply: Reply, data: bytes) -> None:
+        self._parser.feed_data(data)
+        reply.status = self._parser.get_status_code()
+        if math.isnan(reply.first) and reply.size:
+            reply.first = monotonic() - self._started
             self._load.begun += 1
-        if response.over:
-            self._finish(response, clean=True)
-        elif response.size >= self._job.leave_after:
-            self._finish(response, clean=False, left=True)
+        if reply.clean:
+            self._finish(reply, keep=self._parser.should_keep_alive())
+        elif reply.size >= self._job.leave_after:
+            reply.left = True
+            self._finish(reply, keep=False)
 
     def _cut(self) -> None:
         """End without an end, or try again: a kept connection may have died before the request reached the server."""
-        response, fresh = self._response, self._fresh
+        reply, fresh = self._reply, self._fresh
         self.close()
-        if response is not None and not response.status and not fresh:
+        if reply is not None and not reply.status and not fresh:
             self._send()
-        elif response is not None:
-            self._finish(response, clean=False)
+        elif reply is not None:
+            self._finish(reply, keep=False)
 
-    def _finish(self, response: Response, *, clean: bool, left: bool = False) -> None:
-        if not clean or not response.keep:
+    def _finish(self, reply: Reply, *, keep: bool) -> None:
+        if not keep:
             self.close()
-        self._response = None
+        self._reply = None
         self._load.running -= 1
-        seconds = monotonic() - self._started
-        self._done(self._job, Reply(response.status, response.body, clean, self._first, seconds, left))
+        reply.seconds = monotonic() - self._started
+        self._done(self._job, reply)
         # Not at once: a job after the other, however deep, would be one call within another.
         self._loop.at(0, self.go)
 

@@ -15,6 +15,7 @@ from types import MappingProxyType
 
 from bench.answers import MODEL, Spec
 from bench.cpu import LOAD_CORE, SERVER_CORE, Tree, on_core
+from bench.readers import Reader
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".bench"
@@ -35,31 +36,37 @@ class Place:
     upstream: int
 
 
+def completions_chat(prompt: str) -> dict[str, object]:
+    """Return the body of a request to OpenAI's chat completions."""
+    return {"model": MODEL, "stream": True, "messages": [{"role": "user", "content": prompt}]}
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """A kind of server.
 
     `install` makes it ready and returns its versions, or raises `Missing`. `command` writes what files it needs and
-    returns the command that starts it. `text` takes an answer's text out of a body, None if that is not its text.
+    returns the command that starts it. `chat` makes a request's body from a prompt, `read` reads an answer's body.
     """
 
     name: str
     about: str
     install: Callable[[], str]
     command: Callable[[Place], list[str]]
-    text: Callable[[bytes, Spec], str | None]
+    read: Reader
     path: str = "/v1/chat/completions"
-    chat: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({"model": MODEL, "stream": True}))
+    chat: Callable[[str], dict[str, object]] = completions_chat
     environment: Callable[[Place], dict[str, str]] = lambda _: {}
-    headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    headers: Mapping[str, str] = field(default_factory=dict)
     health: str = "/"
     slow: bool = False
     """Many streams must be opened slowly, and only in the first run."""
+    root: Path = ROOT
+    """The tree that it runs in, and whose `.venv` has its programs."""
 
     def request(self, spec: Spec) -> bytes:
         """Return a whole HTTP request for an answer."""
-        chat = {**self.chat, "messages": [{"role": "user", "content": spec.prompt}]}
-        body = json.dumps(chat)
+        body = json.dumps(self.chat(spec.prompt))
         headers = {"Host": "localhost", "Content-Type": "application/json", "Content-Length": len(body), **self.headers}
         lines = [f"POST {self.path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "", body]
         return "\r\n".join(lines).encode()
@@ -82,14 +89,16 @@ def free_port() -> int:
 
 
 @contextmanager
-def process(command: list[str], environment: Mapping[str, str], log: Path, core: int) -> Iterator[Popen[bytes]]:
-    """Run a command on one core, with no other environment than this."""
+def process(
+    command: list[str], environment: Mapping[str, str], log: Path, core: int, root: Path = ROOT
+) -> Iterator[Popen[bytes]]:
+    """Run a command in a tree, on one core, with no other environment than this."""
     own = {name: os.environ[name] for name in ("HOME", "LANG", "TMPDIR") if name in os.environ}
-    path = f"{VENV}/bin:{os.environ.get('PATH', os.defpath)}"
+    path = f"{root}/.venv/bin:{os.environ.get('PATH', os.defpath)}"
     with log.open("wb") as out, on_core(core):
         started = Popen(
             command,
-            cwd=ROOT,
+            cwd=root,
             env={"PATH": path, **own, **environment},
             stdin=DEVNULL,
             stdout=out,
@@ -118,7 +127,7 @@ def running(kind: Kind, place: Place, settings: Mapping[str, str] = MappingProxy
     log = place.folder / f"{kind.name}.log"
     command, environment = kind.command(place), {**kind.environment(place), **settings}
     began = time.monotonic()
-    with process(command, environment, log, SERVER_CORE) as started:
+    with process(command, environment, log, SERVER_CORE, kind.root) as started:
         wait(started, place.port, kind.health, log)
         yield Running(kind, place.port, Tree(started.pid), time.monotonic() - began)
 

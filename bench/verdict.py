@@ -7,6 +7,7 @@ from random import Random
 from typing import Literal
 
 from app.simulator import words
+from bench import readers
 from bench.load import Job, Reply
 
 Wire = Literal["text/plain", "text/event-stream"]
@@ -66,7 +67,9 @@ def judge(asked: Question, reply: Reply) -> str:
     if reply.status != 200:
         told = reply.clean and asked.faulty and reply.status >= 400
         return "refused with a status, as it must be" if told else f"wrong: status {reply.status} for {asked.model}"
-    ending, text = _read_text(reply) if asked.wire == "text/plain" else _read_events(reply)
+    read = readers.plain if asked.wire == "text/plain" else readers.ui
+    text, ended, failed = read(reply)
+    ending = _ending(ended=ended, failed=failed, clean=reply.clean)
     wrong = {
         f"wrong: false success for {asked.model}": ending == "success" and asked.faulty,
         f"wrong: failure of {asked.model}": ending == "failure" and not asked.faulty,
@@ -77,19 +80,8 @@ def judge(asked: Question, reply: Reply) -> str:
     return next((what for what, holds in wrong.items() if holds), right)
 
 
-def _read_text(reply: Reply) -> tuple[Ending, str]:
-    text, _, note = reply.body.decode("utf-8", "replace").partition("[This answer is incomplete. ")
-    return "success" if reply.clean and not note else "failure", text.rstrip("\n") if note else text
-
-
-def _read_events(reply: Reply) -> tuple[Ending, str]:
-    """Read an event stream: it must say how it ends, and end cleanly where it says success."""
-    whole = reply.body.split(b"\n\n")[:-1]
-    data = [event[6:] for event in whole if event.startswith(b"data: ")]
-    done = bool(data) and data[-1] == b"[DONE]"
-    events = [json.loads(item) for item in data[: -1 if done else None]]
-    text = "".join(event["delta"] for event in events if event["type"] == "text-delta")
-    kinds = {event["type"] for event in events}
-    if "finish" in kinds or done:
-        return "success" if reply.clean and done and "error" not in kinds else "nothing", text
-    return "failure" if "error" in kinds or not reply.clean else "nothing", text
+def _ending(*, ended: bool, failed: bool, clean: bool) -> Ending:
+    """Tell success from failure; an end that is said and then contradicted, or not said, is neither."""
+    if ended:
+        return "success" if clean and not failed else "nothing"
+    return "failure" if failed or not clean else "nothing"

@@ -69,7 +69,7 @@ class Judge:
                 found[f"status {status}" if status else "no answer"] += times
             elif not clean:
                 found["cut"] += times
-            elif server.kind.text(body, spec) != spec.text:
+            elif server.kind.read(Reply(status, clean, parts=[body])) != (spec.text, True, False):
                 found["wrong text"] += times
         return found
 

@@ -1,14 +1,11 @@
 """The loop that tutorials show: Flask, gunicorn's gevent worker, and the SDK's own stream."""
 
-from subprocess import run
-
-from bench.answers import Spec
+from bench import readers, venvs
 from bench.servers import VENV, Kind, Place
 
 
 def _install() -> str:
-    show = 'from importlib.metadata import version as v; print(f\'Flask {v("flask")}, openai {v("openai")}\')'
-    return run([f"{VENV}/bin/python", "-c", show], capture_output=True, text=True, check=True).stdout.strip()
+    return venvs.versions(VENV, "flask", "openai")
 
 
 def _command(place: Place) -> list[str]:
@@ -20,15 +17,11 @@ def _environment(place: Place) -> dict[str, str]:
     return {"OPENAI_API_KEY": "sk-bench", "OPENAI_BASE_URL": f"http://127.0.0.1:{place.upstream}/v1"}
 
 
-def _text(body: bytes, _spec: Spec) -> str:
-    return body.decode("utf-8", "replace")
-
-
 KIND = Kind(
     name="naive",
     about="Flask on gunicorn's gevent worker, one worker, one shared `OpenAI()` as it is, and a loop over its chunks",
     install=_install,
     command=_command,
     environment=_environment,
-    text=_text,
+    read=readers.plain,
 )

@@ -7,8 +7,7 @@ from functools import cache
 from pathlib import Path
 from subprocess import STDOUT, CalledProcessError, check_output
 
-from bench import answers
-from bench.answers import Spec
+from bench import readers
 from bench.servers import CACHE, Kind, Missing, Place
 
 _CONFIGURATION = """
@@ -87,15 +86,10 @@ def _command(place: Place) -> list[str]:
     return [_binary(), "-p", str(folder), "-e", "stderr", "-c", str(folder / "nginx.conf")]
 
 
-def _text(body: bytes, spec: Spec) -> str | None:
-    return spec.text if body == answers.body(spec) else None
-
-
 KIND = Kind(
     name="nginx",
     about="the floor: `proxy_pass` without buffering, one worker, kept connections; it reads nothing of what it passes",
     install=_install,
     command=_command,
-    text=_text,
-    health="/",
+    read=readers.completions,
 )
