@@ -1,15 +1,12 @@
 """All runs of all servers, in turns."""
 
-import os
-import time
 from dataclasses import replace
 from pathlib import Path
-from subprocess import DEVNULL, Popen
 
-from bench.cpu import SERVER_CORE, on_core
-from bench.measure import Numbers, Plan, direct, measure
+from bench.measure import Plan, direct, measure
 from bench.rivals import KINDS
-from bench.servers import ROOT, VENV, Kind, Missing, upstream
+from bench.servers import Kind, Missing, upstream
+from bench.start import start
 from bench.table import Results
 
 
@@ -28,7 +25,7 @@ def compare(names: list[str], runs: int, plan: Plan, folder: Path) -> Results:
                 except Missing as missing:
                     results.missing[kind.name] = f"{missing} (run {number + 1})"
                 else:
-                    results.runs[kind.name].append(numbers | (_create() if kind.name == "sluice" else {}))
+                    results.runs[kind.name].append(numbers | (start(kind.root) if kind.name == "sluice" else {}))
     return results
 
 
@@ -47,17 +44,3 @@ def _for(kind: Kind, number: int, plan: Plan) -> Plan:
     """Leave many streams out of a slow server's further runs, which would take most of the time."""
     few = tuple(name for name in plan.workloads if name != "many")
     return replace(plan, workloads=few) if kind.slow and number else plan
-
-
-def _create() -> Numbers:
-    """Time `create_app()` in a new Python: the best of three, since what is above it is the machine's."""
-    code = "from app import create_app; create_app()"
-    environment = {"PATH": os.defpath, "DATABASE_URL": "sqlite://"}
-    taken = []
-    for _ in range(3):
-        began = time.monotonic()
-        with on_core(SERVER_CORE):
-            child = Popen([f"{VENV}/bin/python", "-c", code], cwd=ROOT, env=environment, stdin=DEVNULL)
-        _, child.returncode, used = os.wait4(child.pid, 0)
-        taken.append((time.monotonic() - began, used.ru_utime + used.ru_stime))
-    return {"create_s": min(wall for wall, _ in taken), "create_cpu_s": min(cpu for _, cpu in taken)}

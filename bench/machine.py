@@ -3,6 +3,8 @@
 import os
 import platform
 import re
+import sys
+import sysconfig
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,8 +21,22 @@ def describe() -> list[str]:
         f"Machine: {_model(processor)}, {os.cpu_count()} cores, {memory:.0f} GiB{virtual}",
         f"System: {platform.freedesktop_os_release()['PRETTY_NAME']}, Linux {platform.release()}",
         f"Cores: {SERVER_CORE} for the servers, {LOAD_CORE} for the load and the provider",
-        f"Python {platform.python_version()}",
+        f"Python {platform.python_version()}, {build(sys.base_prefix, sysconfig.get_config_var('CONFIG_ARGS') or '')}",
     ]
+
+
+def build(prefix: str, options: str) -> str:
+    """Say how a Python was built, and where it is, by the options of its `configure`.
+
+    Debian builds it with PGO and LTO on the usual machines and takes the flags out of sysconfig afterwards: see
+    /usr/share/doc/python3.11-minimal/changelog.Debian.gz, #934771 and #934812.
+    """
+    if prefix == "/usr" and Path("/etc/debian_version").exists():
+        return "Debian's package, which its changelog says is built with PGO and LTO"
+    pgo, lto = "--enable-optimizations" in options, "--with-lto" in options
+    built = "optimised" if pgo else "not optimised"
+    place = prefix.replace(str(Path.home()), "~")
+    return f"{built}: {'with' if pgo else 'without'} PGO, {'with' if lto else 'without'} LTO by sysconfig; from {place}"
 
 
 def _model(processor: str) -> str:

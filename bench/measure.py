@@ -19,7 +19,7 @@ Numbers = dict[str, float]
 REASON = "not whole: "
 """What stands before the name of a number that counts answers which were not whole, by why."""
 
-WORKLOADS = ("one", "unpaced", "paced", "many")
+WORKLOADS = ("one", "unpaced", "paced", "step", "many")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +57,14 @@ def direct(upstream: int, plan: Plan) -> Direct:
     return Direct(*_percentiles(seen))
 
 
-def measure(kind: Kind, folder: Path, upstream: int, plan: Plan, base: Direct) -> Numbers:
-    """Start a server, run the workloads, and stop it. Many streams have a process of their own."""
+def measure(kind: Kind, folder: Path, upstream: int, plan: Plan, base: Direct | None = None) -> Numbers:
+    """Start a server, run the workloads, and stop it. Many streams have a process of their own.
+
+    The time to the first byte is told only with what it takes without a server.
+    """
     numbers: Numbers = {}
     place = Place(folder, free_port(), upstream)
-    if {*plan.workloads} & {"one", "unpaced", "paced"}:
+    if {*plan.workloads} - {"many"}:
         with running(kind, place) as server:
             numbers |= {"start_s": server.started, "start_cpu_s": server.tree.cpu()}
             numbers |= _answers(server, upstream, plan, base)
@@ -72,7 +75,7 @@ def measure(kind: Kind, folder: Path, upstream: int, plan: Plan, base: Direct) -
     return numbers
 
 
-def _answers(server: Running, upstream: int, plan: Plan, base: Direct) -> Numbers:
+def _answers(server: Running, upstream: int, plan: Plan, base: Direct | None) -> Numbers:
     repeat(server, ONE, ONE_CLIENTS, 25)
     repeat(server, UNPACED, ONE_CLIENTS, 2)
     one = repeat(server, ONE, ONE_CLIENTS, plan.one)
@@ -85,16 +88,19 @@ def _answers(server: Running, upstream: int, plan: Plan, base: Direct) -> Number
         numbers |= {"unpaced_per_s": seen.events / seen.seconds, "unpaced_busy": seen.cpu / seen.seconds}
     if "paced" in plan.workloads:
         seen = repeat(server, PACED, PACED_CLIENTS, plan.paced, PACED_SPREAD)
-        in_step = repeat(server, IN_STEP, PACED_CLIENTS, min(plan.paced, IN_STEP_ANSWERS), PACED_SPREAD)
-        numbers["step_us"] = in_step.cpu / in_step.events * 1e6
-        workloads += [seen, in_step]
-        p50, p99 = _percentiles(seen)
-        numbers |= _events("paced", seen, one)
-        numbers |= {"first_p50_ms": (p50 - base.p50) * 1e3, "first_p99_ms": (p99 - base.p99) * 1e3}
-        numbers |= {"paced_s": median(seen.lengths), "late_ms": json.loads(get(upstream, "/"))["latest"] * 1e3}
+        workloads.append(seen)
+        numbers |= _events("paced", seen, one) | {"paced_s": median(seen.lengths)}
+        if base:
+            p50, p99 = _percentiles(seen)
+            numbers |= {"first_p50_ms": (p50 - base.p50) * 1e3, "first_p99_ms": (p99 - base.p99) * 1e3}
+    if "step" in plan.workloads:
+        seen = repeat(server, IN_STEP, PACED_CLIENTS, min(plan.paced, IN_STEP_ANSWERS), PACED_SPREAD)
+        workloads.append(seen)
+        numbers["step_us"] = seen.cpu / seen.events * 1e6
     wrong = sum((seen.wrong for seen in workloads), Counter())
     numbers |= _reasons(wrong) | {"wrong": wrong.total()}
     numbers["others"] = max(seen.others for seen in workloads)
+    numbers["late_ms"] = json.loads(get(upstream, "/"))["latest"] * 1e3
     return numbers
 
 
