@@ -12,6 +12,7 @@ from pathlib import Path
 from bench import report
 from bench.compare import compare
 from bench.cpu import LOAD_CORE, on_core
+from bench.honesty import honesty
 from bench.lookup import lookup
 from bench.measure import FULL, QUICK, WORKLOADS
 from bench.rivals import KINDS
@@ -34,14 +35,17 @@ def main() -> int:
         if options.lookup:
             return lookup()
         plan = replace(QUICK if options.quick else FULL, workloads=tuple(options.workloads))
+        if options.honesty:
+            return honesty(options.only, Path(folder))
         runs = options.runs or (1 if options.quick else RUNS)
         results = compare(options.only, runs, plan, Path(folder))
-    report.tell(results, plan, whole=plan == FULL and options.only == [*KINDS] and runs >= RUNS)
+        report.tell(results, plan, whole=plan == FULL and options.only == [*KINDS] and runs >= RUNS)
+        dishonest = honesty(options.only, Path(folder))
     wrong = sum(results.values("sluice", "wrong") + results.values("sluice", "many_wrong"))
-    return 1 if wrong or "sluice" in results.missing else 0
+    return 1 if wrong or dishonest or "sluice" in results.missing else 0
 
 
-_ABOUT = "What an answer costs, here and with others. A whole run takes about 20 minutes and writes bench/RESULTS.md."
+_ABOUT = "What an answer costs, here and with others. A whole run takes about 30 minutes and writes bench/RESULTS.md."
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -50,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", type=_list(KINDS), default=[*KINDS], metavar="SERVERS", help=f"of {','.join(KINDS)}")
     parser.add_argument("--workloads", type=_list(WORKLOADS), default=[*WORKLOADS], help=f"of {','.join(WORKLOADS)}")
     parser.add_argument("--runs", type=int, help=f"how often ({RUNS})")
+    parser.add_argument("--honesty", action="store_true", help="what clients are told of a cut, instead of all this")
     parser.add_argument("--soak", action="store_true", help=f"{CLIENTS} clients, 20 %% faults, instead of all this")
     parser.add_argument("--lookup", action="store_true", help="what it costs to know who asks, instead of all this")
     parser.add_argument("--minutes", type=float, default=MINUTES, help="how long the soak lasts (%(default)s)")

@@ -6,12 +6,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice, product
 from random import Random
+from typing import Literal, cast
 
 MODEL = "gpt-4o"
 
 _SYLLABLES = "ba ce di fo gu la me ni po ru sa te vi xo zu".split()
-_SPEC = re.compile(rb"events=(\d+) pace=(\d+) step=([01])")
+_SPEC = re.compile(rb"events=(\d+) pace=(\d+) step=([01]) ending=(\w+)")
 _CREATED = 1767225600
+
+Ending = Literal["whole", "unfinished", "reset"]
+"""How an answer ends: as it should; without a finish reason and `[DONE]`; with a reset (RST) of the connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +28,12 @@ class Spec:
     events: int
     pace: int = 0
     step: bool = False
+    ending: Ending = "whole"
 
     @property
     def prompt(self) -> str:
         """What to ask for it: every server passes the question on."""
-        return f"Say it in events={self.events} pace={self.pace} step={self.step:d}."
+        return f"Say it in events={self.events} pace={self.pace} step={self.step:d} ending={self.ending}."
 
     @property
     def text(self) -> str:
@@ -39,7 +44,9 @@ class Spec:
 def find(request: bytes) -> Spec:
     """Return the answer that a request's body asks for."""
     found = _SPEC.search(request)
-    return Spec(int(found[1]), int(found[2]), found[3] == b"1") if found else Spec(1)
+    if not found:
+        return Spec(1)
+    return Spec(int(found[1]), int(found[2]), found[3] == b"1", cast("Ending", found[4].decode()))
 
 
 def counts_tokens(request: bytes) -> bool:
@@ -51,20 +58,17 @@ def counts_tokens(request: bytes) -> bool:
 def writes(spec: Spec, *, usage: bool) -> tuple[bytes, ...]:
     """Return what the provider writes: headers and first word, then a word each, the last with the end behind it.
 
-    Without a pace it is one write. Events are as OpenAI's are, in size and form, an HTTP chunk each.
+    Without a pace it is one write. Events are as OpenAI's are, in size and form, an HTTP chunk each. An unfinished
+    answer is a whole HTTP body; one that ends with a reset is not.
     """
     events = [_event({"content": word}) for word in _words(spec.events)]
     first = _HEAD + _event({"role": "assistant", "content": "", "refusal": None})
     events[0] = first + events[0]
-    events[-1] += _event({}, "stop") + (_usage(spec.events) if usage else b"") + _chunk(b"data: [DONE]\n\n")
-    events[-1] += b"0\r\n\r\n"
+    if spec.ending == "whole":
+        events[-1] += _event({}, "stop") + (_usage(spec.events) if usage else b"") + _chunk(b"data: [DONE]\n\n")
+    if spec.ending != "reset":
+        events[-1] += b"0\r\n\r\n"
     return tuple(events) if spec.pace else (b"".join(events),)
-
-
-def body(spec: Spec) -> bytes:
-    """Return the whole body that the provider sends, without its HTTP chunks and without token counts."""
-    framed = b"".join(writes(spec, usage=False)).partition(b"\r\n\r\n")[2]
-    return b"".join(re.findall(rb"(data: [^\n]*\n\n)", framed))
 
 
 @lru_cache(maxsize=64)

@@ -7,6 +7,7 @@ It writes answers that are rendered beforehand, each event of a paced one in its
 import json
 import re
 import socket
+import struct
 import sys
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -18,6 +19,8 @@ from bench.loop import READ, WRITE, Loop
 
 _CLOSE = 1e-6
 """By how much of a step a time may be below it and still count as it."""
+_RESET = struct.pack("ii", 1, 0)
+"""SO_LINGER with no time: closing sends RST (socket(7))."""
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 
@@ -90,10 +93,12 @@ class Line:
         last = number + 1 == len(parts)
         self._answering = not last
         self._write(parts[number])
+        pace = spec.pace / 1000
         if not last:
-            pace = spec.pace / 1000
             due = (int(due / pace + _CLOSE) + 1) * pace if spec.step else due + pace
             self._loop.at(due, partial(self._play, spec, parts, number + 1, due))
+        elif spec.ending == "reset":
+            self._loop.at(due + pace, self._reset)  # later, because a reset discards what its reader has not read
 
     def _write(self, data: bytes) -> None:
         waited, data = bool(self._unsent), self._unsent + data
@@ -106,6 +111,11 @@ class Line:
             return
         if bool(self._unsent) != waited:
             self._loop.change(self._socket.fileno(), READ | WRITE if self._unsent else READ)
+
+    def _reset(self) -> None:
+        if self._open:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            self._close()
 
     def _close(self) -> None:
         if self._open:
