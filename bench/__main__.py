@@ -10,13 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench import report
+from bench.against import STARTS, against
 from bench.compare import compare
 from bench.cpu import LOAD_CORE, on_core
 from bench.honesty import honesty
 from bench.lookup import lookup
 from bench.measure import FULL, QUICK, WORKLOADS
 from bench.rivals import KINDS
-from bench.servers import CACHE
+from bench.servers import CACHE, Missing
 from bench.soak import CLIENTS, MINUTES, soak
 
 RUNS = 3
@@ -35,6 +36,8 @@ def main() -> int:
         if options.lookup:
             return lookup()
         plan = replace(QUICK if options.quick else FULL, workloads=tuple(options.workloads))
+        if options.against:
+            return against(options.against, options.runs or STARTS, plan, Path(folder))
         if options.honesty:
             return honesty(options.only, Path(folder))
         runs = options.runs or (1 if options.quick else RUNS)
@@ -53,7 +56,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="less of everything, one run; writes no page")
     parser.add_argument("--only", type=_list(KINDS), default=[*KINDS], metavar="SERVERS", help=f"of {','.join(KINDS)}")
     parser.add_argument("--workloads", type=_list(WORKLOADS), default=[*WORKLOADS], help=f"of {','.join(WORKLOADS)}")
-    parser.add_argument("--runs", type=int, help=f"how often ({RUNS})")
+    parser.add_argument(
+        "--runs", type=int, help=f"how often ({RUNS}; starts of each side against a revision: {STARTS})"
+    )
+    parser.add_argument(
+        "--against", metavar="REV", help="this tree against another revision of it, instead of all this"
+    )
     parser.add_argument("--honesty", action="store_true", help="what clients are told of a cut, instead of all this")
     parser.add_argument("--soak", action="store_true", help=f"{CLIENTS} clients, 20 %% faults, instead of all this")
     parser.add_argument("--lookup", action="store_true", help="what it costs to know who asks, instead of all this")
@@ -83,4 +91,7 @@ def _prepare() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except Missing as missing:
+        sys.exit(f"A server {missing}")
