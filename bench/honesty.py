@@ -19,10 +19,9 @@ _CASES: dict[Ending, str] = {
 }
 _HOW = f"""\
 Each server is asked {TIMES} times for {_EVENTS} words, {_PACE} ms apart. A provider that ends without a finish reason
-ends its HTTP body as HTTP ends it, after the last word and without `[DONE]`; a reset is TCP's, after the last word
-and within the body. A client is told of success by the end mark of its protocol, which in plain text is the end of the
-body; of an error by a status, an error event, or a sentence in the text. "Just ends" is a body that ends with
-neither."""
+ends its HTTP body as HTTP ends it, after the last word and without `[DONE]`; a reset is TCP's, after the last word and
+within the body. A client is told of success by the end mark of its protocol, which in plain text is the end of the
+body; of an error by a status, an error event, or a sentence in the text. "Just ends": a body that ends with neither."""
 
 
 def honesty(names: list[str], folder: Path) -> int:
