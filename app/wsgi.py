@@ -24,6 +24,7 @@ def _stop() -> None:
 
 
 if click.get_current_context(silent=True) is None:
+    app.extensions["sluice"].upstream.load()
     hosts.on_stop(_stop)
     waitress = logging.getLogger("waitress")  # which would wait for whoever reads its log
     waitress.addHandler(logging.StreamHandler(log.LogStream("stderr")))

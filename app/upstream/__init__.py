@@ -1,7 +1,9 @@
 """Asking a provider: the connection, the bytes, one loop that reads the answer. Knows no dialect."""
 
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from importlib import import_module
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from ..answer import Answer
 from ..config import Settings
@@ -15,7 +17,9 @@ from .egress import check_endpoint, is_listed, parse
 from .names import Names
 from .pool import Exchange, Pool, Refused
 from .reading import Reading
-from .sdk import SDK
+
+if TYPE_CHECKING:
+    from .sdk import SDK
 
 CHECK_SECONDS = 8.0
 """How long a check of a key waits; the sentence of a refusal may take the pool's `ERROR_SECONDS` more."""
@@ -37,7 +41,6 @@ class Upstream:
         self._settings = settings
         self._pool = Pool(settings)
         self._guarded_pool = Pool(settings, public_only=True, names=names or Names())
-        self._sdk, self._guarded_sdk = SDK(self._pool), SDK(self._guarded_pool)
         self._corrections = Corrections()
         self._sender = lru_cache(MAX_ADDRESSES)(self._find_sender)
 
@@ -68,6 +71,10 @@ class Upstream:
         exchange.close()
         if exchange.head is None:
             raise Failure(Code.UP_TIMEOUT, f"{account.name} took too long to answer. Please try again.")
+
+    def load(self) -> None:
+        """Import the OpenAI SDK, which takes as long as all the rest: at a server's start, else at the first chat."""
+        _ = self._sdks
 
     def close(self) -> None:
         """Close the idle connections."""
@@ -117,14 +124,21 @@ class Upstream:
         except Refused as refused:
             raise call.dialect.refused(account, refused.status, refused.headers, refused.content) from refused
 
-    def _find_sender(self, base_url: str, chosen_by_user: bool) -> SDK:  # noqa: FBT001 - a cache's key
+    @cached_property
+    def _sdks(self) -> "tuple[SDK, SDK]":
+        """The SDK over the open connections, and over the guarded ones; commands need neither."""
+        sdk = import_module(".sdk", __package__)
+        return sdk.SDK(self._pool), sdk.SDK(self._guarded_pool)
+
+    def _find_sender(self, base_url: str, chosen_by_user: bool) -> "SDK":  # noqa: FBT001 - a cache's key
         """Choose the connections. Raises `ValueError` for what is no address, `Failure` for what users may not ask."""
         allowed = self._settings.endpoint_allowlist
         if chosen_by_user:
             check_endpoint(base_url, allowed)
         elif parse(base_url) is None:
             raise ValueError(base_url)
-        return self._guarded_sdk if chosen_by_user and not is_listed(base_url, allowed) else self._sdk
+        open_, guarded = self._sdks
+        return guarded if chosen_by_user and not is_listed(base_url, allowed) else open_
 
 
 def _delay(failure: Failure) -> float | None:
