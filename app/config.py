@@ -144,7 +144,11 @@ class Settings:
     )
     max_streams_per_user: int = _setting(4, _count(), "the most chats of one user at once")
     redis_url: str = _setting(
-        "", _text(), "where both are counted for all processes together; without it, each counts alone", secret=True
+        "",
+        _text(),
+        "where both are counted for all processes together, over up to eight connections from each; without it, each "
+        "counts alone",
+        secret=True,
     )
     redis_tls_verify: str = _setting(
         "yes",
