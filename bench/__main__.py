@@ -48,7 +48,7 @@ def main() -> int:
     return 1 if wrong or dishonest or "sluice" in results.missing else 0
 
 
-_ABOUT = "What an answer costs, here and with others. A whole run takes about 30 minutes and writes bench/RESULTS.md."
+_ABOUT = "What an answer costs, here and with others. A whole run takes about 40 minutes and writes bench/RESULTS.md."
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -12,7 +12,14 @@ from bench.servers import Missing
 
 TIMES = 3
 _IMPORT = "import time, wsgi; print(time.process_time())"
-_CREATE = "import time, app; began = time.process_time(); app.create_app(); print(time.process_time() - began)"
+_CREATE = """
+import time
+from app import create_app  # which is imported when it is first asked for
+
+began = time.process_time()
+create_app()
+print(time.process_time() - began)
+"""
 
 
 def start(root: Path) -> Numbers:
