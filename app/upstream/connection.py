@@ -57,19 +57,23 @@ class Connection:
         """Return the response once its headers are here, or None if they are not within so many seconds."""
         deadline = monotonic() + seconds
         while self._reply.status is None:
-            self._reply.raise_failure()
+            if self._reply.failure is not None:
+                raise self._reply.failure
             if not self._receive(deadline):
                 return None
         return self._reply
 
     def read(self, seconds: float) -> bytes | None:
         """Return the next bytes of the body; `b""` at its end, None if none came within so many seconds."""
-        deadline = monotonic() + seconds
-        while not self._reply.body and not self._reply.complete:
-            self._reply.raise_failure()
+        reply, deadline = self._reply, monotonic() + seconds
+        while not reply.body and not reply.complete:
+            if reply.failure is not None:
+                raise reply.failure
             if not self._receive(deadline):
                 return None
-        return self._reply.take()
+        data = b"".join(reply.body)
+        reply.body.clear()
+        return data
 
     def settle(self, seconds: float) -> None:
         """Wait so long for the end of a response of which nothing more is wanted."""
@@ -126,7 +130,10 @@ class Connection:
         try:
             if self._tls is None or not self._tls.pending():
                 self._wait(self._socket, select.POLLIN, deadline)
-            retry_when_ready(self._take, self._wait, self._socket, deadline)
+            try:
+                self._take()
+            except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                retry_when_ready(self._take, self._wait, self._socket, deadline)
         except TimeoutError:
             return False
         except OSError as error:
@@ -150,7 +157,8 @@ class Reply:
         self.complete = False
         self.keep_alive = False
         self._until_close = False
-        self._failure: Failure | None = None
+        self.failure: Failure | None = None
+        """The failure that came behind the last bytes, if one did."""
         self._empty_bytes = 0
         self._header_count = 0
         self._parser: Any = httptools.HttpResponseParser(self)
@@ -178,25 +186,14 @@ class Reply:
 
     def close(self) -> None:
         """Break the reference cycle with the parser, which would last until the garbage collector runs."""
-        self._parser = self._failure = None
-
-    def raise_failure(self) -> None:
-        """Raise the `Failure` that came behind the last bytes, if one did."""
-        if self._failure is not None:
-            raise self._failure
+        self._parser = self.failure = None
 
     def _break(self, error: Exception | None) -> None:
         """Remember that this is not HTTP; what came before it counts, and what follows a whole answer does not."""
         self.keep_alive = False
         if not self.complete:
-            self._failure = Failure(Code.UP_PROTOCOL, "The provider's answer could not be understood.")
-            self._failure.__cause__ = error
-
-    def take(self) -> bytes:
-        """Return the body's bytes that came since the last time."""
-        data = b"".join(self.body)
-        self.body.clear()
-        return data
+            self.failure = Failure(Code.UP_PROTOCOL, "The provider's answer could not be understood.")
+            self.failure.__cause__ = error
 
     def _end(self) -> None:
         if self._until_close:

@@ -55,20 +55,22 @@ class Reading:
             if rest := self._reader.rest():
                 yield rest
             raise
+        finally:
+            self._trace.events, self._trace.usage = self._reader.events, self._reader.usage
 
     def _batches(self) -> Iterator[list[Piece]]:
         settings, reader, trace, state = self._settings, self._reader, self._trace, State.WAITING
         end = self._started + settings.stream_timeout_seconds
         give_up = self._started + settings.first_event_timeout_seconds
         beat = self._started + settings.commit_seconds
+        kept = 0
         while state is not State.ENDED:
-            kept = reader.kept
             pieces, failure = self._read(min(give_up, end, beat) - monotonic())
             now = monotonic()
             if pieces and state is State.WAITING:
                 state, trace.first_piece = State.READING, now
             if pieces or reader.kept > kept:
-                give_up = now + settings.idle_timeout_seconds
+                give_up, kept = now + settings.idle_timeout_seconds, reader.kept
             if pieces or (now >= beat and failure is None):
                 beat = now + settings.heartbeat_seconds
                 yield pieces or [Silence()]
@@ -90,6 +92,4 @@ class Reading:
             raise self._dialect.refused(self._account, late.status, late.headers, late.content) from late
         if data is None:
             return [], None
-        found = self._reader.read(data)
-        self._trace.events, self._trace.usage = self._reader.events, self._reader.usage
-        return found
+        return self._reader.read(data)

@@ -121,7 +121,10 @@ class Reader:
             return pieces, failed
         if self._chunks.over or not data:
             return self._end(pieces, self._events.last() if not data and not events else [])
-        return pieces, self._too_little(pieces)
+        if not pieces:
+            return pieces, self._too_little()
+        self._blocks_at_piece = self._events.blocks
+        return pieces, None
 
     def _end(self, pieces: list[Piece], last: list[bytes]) -> tuple[list[Piece], Failure | None]:
         """Return the last pieces with the answer's end, or the failure if this is none."""
@@ -131,11 +134,9 @@ class Reader:
         except Failure as failure:
             return pieces, failure
 
-    def _too_little(self, pieces: list[Piece]) -> Failure | None:
+    def _too_little(self) -> Failure | None:
         """Return the failure of an answer of which too many events brought nothing."""
-        if pieces:
-            self._blocks_at_piece = self._events.blocks
-        elif self._events.blocks - self._blocks_at_piece > MAX_EVENTS_WITHOUT_A_PIECE:
+        if self._events.blocks - self._blocks_at_piece > MAX_EVENTS_WITHOUT_A_PIECE:
             return Failure(Code.UP_TOO_LARGE, f"{self._account.name} sent too much that is no answer.")
         return None
 

@@ -88,7 +88,10 @@ class ChunkReader:
         pieces: list[Piece] = []
         failure = None
         try:
-            self._take_all(events, pieces)
+            for event in events:
+                self._take(event, pieces)
+                if self.over:
+                    break
         except Failure as found:
             failure = found
         return pieces if len(pieces) < 2 else _joined(pieces), failure  # noqa: PLR2004
@@ -121,8 +124,9 @@ class ChunkReader:
         """Return what messages say, once, if no text was told: behind it the answer ends, or fails."""
         if Text in self._told:
             return []
-        said = {kind: messages.whole for kind, messages in self._messages.items() if kind not in self._told}
-        self._told |= {kind for kind, text in said.items() if text}
+        kept = {kind: messages.whole for kind, messages in self._messages.items() if kind not in self._told}
+        said = {kind: text for kind, text in kept.items() if text}
+        self._told |= said.keys()
         return [kind(whole) for kind, text in said.items() if (whole := self._whole(kind, text))]
 
     def finish(self) -> list[Piece]:
@@ -142,12 +146,6 @@ class ChunkReader:
             raise bad_data()
         lone = [Text("\N{REPLACEMENT CHARACTER}")] if self._halves[Text] else []
         return [*self.rest(), *lone, Finish(reason, self.usage)]
-
-    def _take_all(self, events: list[bytes], pieces: list[Piece]) -> None:
-        for event in events:
-            self._take(event, pieces)
-            if self.over:
-                return
 
     def _take(self, event: bytes, pieces: list[Piece]) -> None:
         try:
@@ -240,8 +238,10 @@ class ChunkReader:
         if self._state is not _OPEN:
             self._go_on()
         self._told.add(kind)
-        if whole := self._whole(kind, text):
-            pieces.append(kind(whole))
+        if self._halves[kind] or not text.isprintable():  # A surrogate is not printable, nearly all text is.
+            text = self._whole(kind, text)
+        if text:
+            pieces.append(kind(text))
 
     def _go_on(self) -> None:
         """Know that the answer goes on behind its finish reason; what came between and was garbage may be a part."""
@@ -272,8 +272,6 @@ class ChunkReader:
 
         Only what the second decoder read can hold such halves, and they cannot be encoded as UTF-8.
         """
-        if not self._halves[kind] and text.isprintable():  # A surrogate is not printable, nearly all text is.
-            return text
         text = self._halves[kind] + text
         self._halves[kind] = text[-1] if "\ud800" <= text[-1] <= "\udbff" else ""
         text = text[: len(text) - len(self._halves[kind])]
