@@ -5,16 +5,20 @@ more than all the rest of a chat, and would add what the environment (`OPENAI_*`
 """
 
 from collections.abc import Mapping
+from copy import copy
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import httpx2
 import msgspec
 import openai
+from openai._models import FinalRequestOptions
 
 from .call import Call
 from .egress import origin_of
 from .pool import Exchange, Pool, Refused
+
+_Stream = openai.Stream[object]
 
 
 class SDK:
@@ -25,16 +29,18 @@ class SDK:
         http = httpx2.Client(transport=_Transport(pool), follow_redirects=False, trust_env=False, timeout=None)
         known: dict[str, Any] = {"api_key": "of each account", "base_url": "https://of.each.account.invalid"}
         self._client = _Client(**known, organization="", project="", max_retries=0, http_client=http)
+        self._options = {method: FinalRequestOptions.construct(method=method, url="") for method in ("get", "post")}
+        """What the SDK's own `get` and `post` would construct for each request, at a seventh of its cost."""
 
     def send(self, call: Call, path: str, body: Mapping[str, Any] | None) -> Exchange:
         """POST a body as JSON, or GET where there is none. Returns with the headers, or at the call's deadline.
 
         Raises `Refused` for an error status, and `Failure` where the provider cannot be reached.
         """
-        send = self._client.get if body is None else self._client.post
-        how: Any = {"options": {"extra_json": _Outgoing(call, body)}, "cast_to": object, "stream": True}
+        options = copy(self._options["get" if body is None else "post"])
+        options.url, options.extra_json = path, _Outgoing(call, body)  # type: ignore[assignment]
         try:
-            response: Any = send(path, **how, stream_cls=openai.Stream[object])
+            response: Any = self._client.request(object, options, stream=True, stream_cls=_Stream)
         except openai.APIStatusError as error:
             refused: Refused = error.response.extensions["refused"]
             raise refused from error
