@@ -61,6 +61,7 @@ def account_for(
         has_operators_key=not is_own,
         value=value,
         user=user,
+        key_header=provider.key_header,
         quirks=provider.quirks,
     )
 

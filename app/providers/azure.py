@@ -87,11 +87,10 @@ def _place(account: Account, model: str) -> Account:
         raise _missing()
     root, pasted_version = _read(account.base_url)
     version = account.value(_API_VERSION.name) or pasted_version
-    placed = replace(account, base_url=f"{root}/openai/v1", headers={"api-key": account.key})
     if not version[:1].isdigit():
-        return placed
+        return replace(account, base_url=f"{root}/openai/v1")
     path = f"/deployments/{_segment(deployment)}" if deployment else ""
-    return replace(placed, base_url=f"{root}/openai{path}", query={"api-version": version})
+    return replace(account, base_url=f"{root}/openai{path}", query={"api-version": version})
 
 
 def _segment(name: str) -> str:
@@ -118,4 +117,5 @@ PROVIDER = Provider(
     adapt=_to_deployment,
     place=_place,
     prefix="azure_openai",
+    key_header="api-key",
 )

@@ -78,6 +78,8 @@ class Provider:
     """`place(account, model)` says where and with which headers it is asked, if that depends on its fields. The model
     is empty for a check of the key."""
     prefix: str = ""
+    key_header: str = ""
+    """The header that the key travels in; a bearer token if it is empty."""
 
     @cached_property
     def key(self) -> Field:

@@ -19,9 +19,9 @@ def _no_value(_: str) -> None:
 class Account:
     """Somebody's account with a provider.
 
-    `label` is the provider's name in sentences. The key travels as `Authorization: Bearer`, unless `headers` carry an
-    `api-key`. `query` goes with every request. `home` is the provider's own base URL, where it has one. `value(name)`
-    is what was set for another of the provider's fields, or None. `user` is who asks.
+    `label` is the provider's name in sentences, `home` its own base URL, where it has one. The key travels in the
+    header `key_header`, or as a bearer token if that is empty; `headers` and `query` go with every request. `value`
+    returns what was set for another of the provider's fields, or None. `user` is who asks.
     """
 
     label: str
@@ -35,6 +35,7 @@ class Account:
     has_operators_key: bool = False
     value: Callable[[str], str | None] = field(default=_no_value, repr=False)
     user: str = ""
+    key_header: str = ""
     quirks: Any = None
     """How the provider differs from others, in its dialect's own record."""
 
@@ -62,6 +63,11 @@ class Account:
     def _remedy(*, is_theirs: bool) -> str:
         """Say who can act: users cannot change what the operator set."""
         return "Please fix it in your profile settings." if is_theirs else "Whoever runs this service has to fix it."
+
+    def outbound(self) -> dict[str, str]:
+        """Return the headers that carry the key, and those that go with it."""
+        key = {self.key_header: self.key} if self.key_header else {"Authorization": f"Bearer {self.key}"}
+        return key | dict(self.headers)
 
     def cleaned(self, text: str) -> str:
         """Return what may be shown of a provider's text: a sentence without the key."""

@@ -62,14 +62,12 @@ class _Client(openai.OpenAI):
         call, body = options.extra_json
         account = call.account
         headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "sluice"}
-        if "api-key" not in account.headers:
-            headers["Authorization"] = f"Bearer {account.key}"
         if body is not None:
             headers["Content-Type"] = "application/json"
         return httpx2.Request(
             options.method,
             _url(account.base_url, options.url, tuple(account.query.items())),
-            headers={**headers, **account.headers},
+            headers=headers | account.outbound(),
             content=None if body is None else msgspec.json.encode(body),
             extensions={"call": call},
         )

@@ -37,8 +37,8 @@ def send(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Send]:
     with closing(Pool(Settings(connect_timeout_seconds=SOON))) as pool:
         sdk = SDK(pool)
 
-        def send(headers: Mapping[str, str], body: Mapping[str, Any] | None) -> None:
-            account = Account("L", server.url, "key-1", headers, query={"v": "1"})
+        def send(how: Mapping[str, Any], body: Mapping[str, Any] | None) -> None:
+            account = Account("L", server.url, "key-1", **how, query={"v": "1"})
             with closing(sdk.send(Call(account, completions, monotonic() + SOON), "/chat", body)) as exchange:
                 assert exchange.read(SOON) == b""
 
@@ -46,20 +46,20 @@ def send(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Send]:
 
 
 @pytest.mark.parametrize(
-    ("headers", "body", "expected"),
+    ("how", "body", "expected"),
     [
         ({}, BODY, POST | BEARER),
         ({}, None, BEARER),
-        ({"api-key": "key-1"}, BODY, POST | {"api-key": "key-1"}),
-        ({"OpenAI-Organization": "org-1"}, BODY, POST | BEARER | {"openai-organization": "org-1"}),
+        ({"key_header": "api-key"}, BODY, POST | {"api-key": "key-1"}),
+        ({"headers": {"OpenAI-Organization": "org-1"}}, BODY, POST | BEARER | {"openai-organization": "org-1"}),
     ],
     ids=["bearer", "GET", "api-key", "organization"],
 )
 def test_a_request_has_the_headers_that_are_built_and_no_other(
-    server: Server, send: Send, headers: dict[str, str], body: dict[str, Any] | None, expected: dict[str, str]
+    server: Server, send: Send, how: dict[str, Any], body: dict[str, Any] | None, expected: dict[str, str]
 ) -> None:
     server.play(answering(whole(b"")))
-    send(headers, body)
+    send(how, body)
     head, _, content = server.requests()[0].partition(b"\r\n\r\n")
     line, *lines = head.decode().split("\r\n")
     assert line == f"{'GET' if body is None else 'POST'} /v1/chat?v=1 HTTP/1.1"

@@ -4,7 +4,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
@@ -41,15 +41,18 @@ def headers_of(server: Server) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("headers", "expected"),
+    ("how", "expected"),
     [
         ({}, {"authorization": "Bearer key-1"}),
-        ({"api-key": "key-1"}, {"api-key": "key-1"}),
-        ({"OpenAI-Organization": "org-1"}, {"authorization": "Bearer key-1", "openai-organization": "org-1"}),
+        ({"key_header": "api-key"}, {"api-key": "key-1"}),
+        (
+            {"headers": {"OpenAI-Organization": "org-1"}},
+            {"authorization": "Bearer key-1", "openai-organization": "org-1"},
+        ),
     ],
 )
 def test_a_question_carries_its_own_key_and_no_foreign_one(
-    server: Server, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str], expected: dict[str, str]
+    server: Server, monkeypatch: pytest.MonkeyPatch, how: dict[str, Any], expected: dict[str, str]
 ) -> None:
     for name in ("API_KEY", "ADMIN_KEY", "ORG_ID", "PROJECT_ID", "BASE_URL"):
         monkeypatch.setenv(f"OPENAI_{name}", "http://foreign.invalid/" if name == "BASE_URL" else "foreign")
@@ -57,7 +60,7 @@ def test_a_question_carries_its_own_key_and_no_foreign_one(
     monkeypatch.setenv("HTTP_PROXY", "http://foreign.invalid/")
     made = Upstream(Settings(connect_timeout_seconds=5, commit_seconds=5))
     server.play(answering(ANSWER))
-    answer = ask(made, Account("L", server.url, "key-1", headers))
+    answer = ask(made, Account("L", server.url, "key-1", **how))
     assert next(answer)[0] == Text("Hi")
     answer.close()
     made.close()
@@ -102,9 +105,9 @@ def test_the_first_question_of_a_process_runs_no_program(server: Server) -> None
 
 @pytest.mark.parametrize("key", ["", " ", "a b", "a\n", "a\r\nX-Evil: 1", "é", "a\0", "\u2028", "a\t", "\x7f"])
 def test_a_key_that_cannot_be_one_is_refused_and_not_sent(server: Server, upstream: Upstream, key: str) -> None:
-    for headers in ({}, {"api-key": key}):
+    for header in ("", "api-key"):
         with pytest.raises(Failure) as failure:
-            ask(upstream, Account("Groq", server.url, key, headers))
+            ask(upstream, Account("Groq", server.url, key, key_header=header))
         assert (failure.value.status, failure.value.code) == (400, "bad_key")
         assert failure.value.message.startswith("Groq API Key")
         assert not key.strip() or key not in failure.value.message
