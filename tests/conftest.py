@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from app.providers import PROVIDERS
 from tests import servers
 from tests.machine import slack
 from tests.mounting import installed
 from tests.mounting.installed import Environment
-from tests.processes import ROOT, Processes, Service, Simulator, opened
+from tests.processes import OF_PROVIDERS, ROOT, Processes, Service, Simulator, opened
 from tests.servers import Server
 
 FOREIGN = {
@@ -22,6 +23,18 @@ FOREIGN = {
     "OPENAI_PROJECT_ID": "proj-foreign",
     "OPENAI_ADMIN_KEY": "sk-foreign-admin",
     "OPENAI_CUSTOM_HEADERS": "X-Foreign: yes\nAuthorization: Bearer sk-foreign-custom\napi-key: sk-foreign",
+}
+
+OURS = {
+    # What the tests look for where it has to arrive.
+    "OPENAI_API_KEY": "sk-openai-canary-1",
+    "OPENAI_ORGANIZATION_ID": "org-ours",
+    "GROQ_API_KEY": "gsk_groq-canary-2",
+    "MISTRAL_API_KEY": "mistral-canary-3",
+    "AZURE_OPENAI_API_KEY": "azure-canary-4",
+    "AZURE_GPT_35_TURBO_NAME": "deployment-35",
+    "AZURE_GPT_45_TURBO_NAME": "deployment-45",
+    "AZURE_GPT_45_VISION_NAME": "deployment-vision",
 }
 
 MODELS = (
@@ -65,22 +78,10 @@ def simulator(processes: Processes) -> Simulator:
 @pytest.fixture(scope="session")
 def environment(simulator: Simulator) -> Mapping[str, str]:
     """An environment in which every provider is the simulator, with a key for each."""
-    return {
-        **FOREIGN,
-        "OPENAI_API_KEY": "sk-openai-canary-1",
-        "OPENAI_ORGANIZATION_ID": "org-ours",
-        "OPENAI_BASE_URL": f"{simulator.url}/openai/v1",
-        "GROQ_API_KEY": "gsk_groq-canary-2",
-        "GROQ_BASE_URL": f"{simulator.url}/groq/openai/v1",
-        "MISTRAL_API_KEY": "mistral-canary-3",
-        "MISTRAL_BASE_URL": f"{simulator.url}/mistral/v1",
-        "AZURE_OPENAI_API_KEY": "azure-canary-4",
-        "AZURE_OPENAI_ENDPOINT": f"{simulator.url}/azure/",
-        "AZURE_GPT_35_TURBO_NAME": "deployment-35",
-        "AZURE_GPT_45_TURBO_NAME": "deployment-45",
-        "AZURE_GPT_45_VISION_NAME": "deployment-vision",
-        "AZURE_OPENAI_DEPLOYMENTS": json.dumps({model: model for model in MODELS}),
-    }
+    simulated = {name: value for settings in simulator.settings.values() for name, value in settings.items()}
+    keys = {provider.key.variable: f"{provider.name}-canary-0" for provider in PROVIDERS.values()}
+    deployments = {"AZURE_OPENAI_DEPLOYMENTS": json.dumps({model: model for model in MODELS})}
+    return {**FOREIGN, **simulated, **keys, **OURS, **deployments}
 
 
 @pytest.fixture(scope="session")
@@ -99,7 +100,7 @@ def service_with_wrong_key(processes: Processes, environment: Mapping[str, str])
 @pytest.fixture
 def settings_path(tmp_path: Path) -> Iterator[Path]:
     """A fresh folder for a database, in an environment without a provider's settings."""
-    known = [name for name in os.environ if name.startswith(("OPENAI_", "GROQ_", "MISTRAL_", "AZURE_", "DATABASE_"))]
+    known = [name for name in os.environ if name.startswith((*OF_PROVIDERS, "DATABASE_"))]
     with pytest.MonkeyPatch.context() as patch:
         for name in known:
             patch.delenv(name)

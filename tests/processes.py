@@ -12,17 +12,20 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from app.config import Settings
+from app.providers import PROVIDERS
 from tests.machine import slack
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60
 NO_LIMITS = {"RATE_LIMIT": "1000000/minute", "MAX_STREAMS_PER_USER": "10000"}
 """What most tests need: they are all one user's, who asks for more than a person does."""
+OF_PROVIDERS = tuple({f"{provider.key.variable.partition('_')[0]}_" for provider in PROVIDERS.values()})
+"""How the variables of the providers begin."""
 
 T = TypeVar("T")
 
@@ -53,9 +56,11 @@ def opened(pid: int | str) -> list[str]:
 
 @dataclass
 class Simulator:
-    """A provider on this machine."""
+    """Providers on this machine."""
 
     url: str
+    settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """The variables that make a provider the simulated one, by its name."""
 
     def requests(self) -> list[dict[str, Any]]:
         """Return what it received, the newest last."""
@@ -108,13 +113,13 @@ class Processes:
             process.terminate()
         self._stack.close()
 
-    def simulator(self) -> Simulator:
-        command = [sys.executable, "-m", "app.simulator", "--port", "0"]
+    def simulator(self, module: str = "app.simulator") -> Simulator:
+        command = [sys.executable, "-m", module, "--port", "0", "--environment"]
         process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, env=environment_without({}))
         self._started.append(process)
         self._stack.callback(stop, process)
         assert process.stdout is not None
-        return Simulator(process.stdout.readline().decode().split()[-1])
+        return Simulator(process.stdout.readline().decode().split()[-1], json.loads(process.stdout.readline()))
 
     def service(self, environment: Mapping[str, str], line: str = "") -> Service:
         """Return the service with this environment, started if it is not running yet; `line` as below."""
@@ -158,12 +163,16 @@ def command(line: str) -> list[str]:
 
 def environment_without(changes: Mapping[str, str]) -> dict[str, str]:
     """Return this process's environment without a setting of the service's, but with these changes."""
-    providers = ("OPENAI_", "GROQ_", "MISTRAL_", "AZURE_")
+    return {name: value for name, value in os.environ.items() if not is_setting(name)} | dict(changes)
+
+
+def is_setting(name: str) -> bool:
+    """Tell whether a variable is one that the service, its server or a library of theirs reads."""
     servers = ("REDIS_URL", "PORT", "WEB_CONCURRENCY", "GUNICORN_", "HEADER_", "FORWARDED_")
     libpq = ("PG",)  # PGHOST, PGPASSWORD ...: what PostgreSQL's library takes where a URL leaves something open
     settings = Settings.__dataclass_fields__  # in small letters too, as https_proxy is found
-    own = (*providers, *servers, *libpq, *settings, *(name.upper() for name in settings))
-    return {name: value for name, value in os.environ.items() if not name.startswith(own)} | dict(changes)
+    own = (*OF_PROVIDERS, *servers, *libpq, *settings, *(name.upper() for name in settings))
+    return name.startswith(own)
 
 
 def free_port() -> int:
@@ -188,3 +197,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
             process.wait()
     if process.stdout:
         process.stdout.close()
+
+
+if __name__ == "__main__":
+    sys.stdout.writelines(f"{name}\n" for name in os.environ if is_setting(name))

@@ -51,13 +51,12 @@ def account_for(
     def value(name: str) -> str | None:
         return sources.of(provider, fields[name]).get(name)
 
-    (endpoint,) = (field for field in provider.settings if field.is_endpoint)
     return Account(
         label=provider.label,
-        base_url=value(endpoint.name) or provider.base_url,
+        base_url=value(provider.endpoint.name) or provider.base_url,
         key=key,
         home=provider.base_url,
-        chosen_by_user=is_own and not endpoint.operator_only,
+        chosen_by_user=is_own and not provider.endpoint.operator_only,
         has_operators_key=not is_own,
         value=value,
         user=user,

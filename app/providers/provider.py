@@ -88,6 +88,12 @@ class Provider:
         return Field(f"{prefix}_api_key", f"{prefix}_api_key".upper(), KEY, "API key")
 
     @cached_property
+    def endpoint(self) -> Field:
+        """The field that says where the key is sent."""
+        (found,) = (field for field in self.settings if field.is_endpoint)
+        return found
+
+    @cached_property
     def settings(self) -> tuple[Field, ...]:
         """All fields but the key."""
         name = f"{self.prefix or self.name}_base_url"

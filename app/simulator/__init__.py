@@ -1,4 +1,4 @@
-"""A model provider on this machine: it speaks four dialects truly, and misbehaves on request.
+"""Model providers on this machine: each speaks its own dialect, and misbehaves on request.
 
 `python -m app.simulator --help` says where and how. What it answers is exported for tests to compare with.
 """

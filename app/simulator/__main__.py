@@ -2,14 +2,17 @@
 
 import argparse
 import asyncio
+import json
 import sys
+from collections.abc import Mapping
 
 from . import faults
 from .desk import KEPT, Desk
-from .dialects import DIALECTS
+from .dialect import Dialect
+from .rows import rows, settings
 from .server import serve
 
-_ABOUT = "A model provider on this machine: it speaks four dialects truly, and misbehaves on request."
+_ABOUT = "Model providers on this machine: each speaks its own dialect, and misbehaves on request."
 _MORE = """\
 base URLs:
 {bases}
@@ -28,10 +31,18 @@ Any key is accepted but the refused ones. A model named unknown... or missing...
 
 def main() -> int:
     """Serve until told to stop; return the exit status."""
-    options = _parser().parse_args()
-    desk = Desk(frozenset(options.refuse or ["wrong-key"]), options.pace / 1000)
+    simulated = rows()
+    options = _parser(simulated).parse_args()
+    desk = Desk(simulated, frozenset(options.refuse or ["wrong-key"]), options.pace / 1000)
+
+    def listening(port: int) -> None:
+        address = f"http://{options.host}:{port}"
+        shown = f"{json.dumps(settings(address, simulated))}\n" if options.environment else ""
+        sys.stdout.write(f"Simulator listening on {address}\n{shown}")
+        sys.stdout.flush()
+
     try:
-        asyncio.run(serve(options.host, options.port, desk, lambda port: _listening(options.host, port)))
+        asyncio.run(serve(options.host, options.port, desk, listening))
     except OSError as error:
         reason = (error.strerror or str(error)).rpartition(": ")[2]
         sys.stderr.write(f"The simulator cannot listen on {options.host}:{options.port}: {reason}.\n")
@@ -39,9 +50,9 @@ def main() -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(simulated: Mapping[str, Dialect]) -> argparse.ArgumentParser:
     origin = "http://127.0.0.1:9100"
-    bases = "\n".join(f"  {name:<9} {origin}{dialect.base}" for name, dialect in DIALECTS.items())
+    bases = "\n".join(f"  {name:<9} {origin}{dialect.base}" for name, dialect in simulated.items())
     parser = argparse.ArgumentParser(
         prog=f"python -m {__package__}",
         description=_ABOUT,
@@ -52,12 +63,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", default=9100, type=int, help="0 takes any free port (default: %(default)s)")
     parser.add_argument("--refuse", action="append", metavar="KEY", help="a wrong key; repeatable (default: wrong-key)")
     parser.add_argument("--pace", default=0.0, type=float, metavar="MS", help="between two events (default: 0)")
+    parser.add_argument("--environment", action="store_true", help="show the service's settings, as a line of JSON")
     return parser
-
-
-def _listening(host: str, port: int) -> None:
-    sys.stdout.write(f"Simulator listening on http://{host}:{port}\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -3,10 +3,10 @@
 import json
 import time
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from .dialect import Asked, Dialect, Json, Trouble, encode
-from .dialects import DIALECTS
 from .faults import Faults, UnknownFaultError, parse
 from .reply import REDIRECTED, Reply, answer, refuse, refuse_as
 from .script import whole
@@ -64,9 +64,10 @@ class Note:
 
 
 class Desk:
-    """The simulator's state: the keys it refuses, the seconds between events, the notes of the last requests."""
+    """The simulator's state: its dialects, the keys it refuses, the seconds between events, the last requests."""
 
-    def __init__(self, refused: frozenset[str], pace: float) -> None:
+    def __init__(self, dialects: Mapping[str, Dialect], refused: frozenset[str], pace: float) -> None:
+        self._dialects = dialects
         self._refused = refused
         self._pace = pace
         self._notes: deque[Note] = deque(maxlen=KEPT)
@@ -75,7 +76,7 @@ class Desk:
     def take(self, request: Request) -> tuple[Reply, Note | None]:
         """Return the reply to a request, and its note if it was for a dialect."""
         path, _, query = request.target.partition("?")
-        dialect = DIALECTS.get(path.split("/")[1]) if path.startswith("/") else None
+        dialect = self._dialects.get(path.split("/")[1]) if path.startswith("/") else None
         if dialect is None:
             return self._own_page(request.method, path), None
         self._count += 1
@@ -94,7 +95,7 @@ class Desk:
         if (method, path) == ("DELETE", "/requests"):
             self._notes.clear()
             return _page(200, [])
-        bases = ", ".join(dialect.base for dialect in DIALECTS.values())
+        bases = ", ".join(dialect.base for dialect in self._dialects.values())
         return _page(404, {"error": {"message": f"Nothing is here. The base URLs are {bases}."}})
 
     def _chat(self, dialect: Dialect, note: Note, path: str, query: str) -> Reply:

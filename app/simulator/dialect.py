@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 
 Json = dict[str, Any]
@@ -95,7 +95,8 @@ class Dialect:
     `name` is the first segment of its paths, `base` what a client takes for its base URL. `headers` go with every
     answer, {id} and {left} filled in. `model` finds the model in a path, a query and a body: None where the path is
     none of the dialect's, "" where the model is missing. `check` refuses what the provider's schema refuses. `models`
-    is the body of the list at `models_path`, a path with its query.
+    is the body of the list at `models_path`, a path with its query. `settings` are variables of the service that it
+    needs beside the key and the address.
     """
 
     name: str
@@ -110,6 +111,7 @@ class Dialect:
     refusals: Mapping[Trouble, Refusal]
     refusals_by_status: Mapping[int, Refusal]
     voice: Voice
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 def encode(value: object, *, sort_keys: bool = False) -> bytes:

@@ -37,13 +37,9 @@ def page(browser: Browser, service: Service) -> Iterator[Page]:
 @pytest.fixture(scope="session")
 def addresses(simulator: Simulator) -> Mapping[str, str]:
     """An environment in which the providers are the simulator, which users may name as an endpoint, without a key."""
-    return {
-        "OPENAI_BASE_URL": f"{simulator.url}/openai/v1",
-        "GROQ_BASE_URL": f"{simulator.url}/groq/openai/v1",
-        "MISTRAL_BASE_URL": f"{simulator.url}/mistral/v1",
-        "ENDPOINT_ALLOWLIST": simulator.url,
-        "RATE_LIMIT": "1000/minute",
-    }
+    simulated = {name: value for settings in simulator.settings.values() for name, value in settings.items()}
+    bases = {name: value for name, value in simulated.items() if name.endswith("_BASE_URL")}
+    return {**bases, "ENDPOINT_ALLOWLIST": simulator.url, "RATE_LIMIT": "1000/minute"}
 
 
 @pytest.fixture

@@ -1,14 +1,18 @@
 """The simulator's command."""
 
+import json
 import re
 import signal
 import subprocess
 import sys
+from urllib.parse import urlsplit
 
 import pytest
 
+from app.providers import PROVIDERS
 from app.simulator import ANSWER, EMOJI
 from app.simulator.faults import TABLE
+from app.simulator.rows import rows
 from app.simulator.text import EMOJI_PIECES
 
 from .client import SECONDS, Simulator
@@ -22,6 +26,25 @@ def test_help_lists_the_base_urls_and_every_fault() -> None:
         assert re.search(rf"http://127\.0\.0\.1:9100{base}$", text, re.MULTILINE)
     for fault in TABLE:
         assert re.search(rf"^  {fault.name}\S*  +{re.escape(fault.story)}$", text, re.MULTILINE)
+
+
+def test_the_environment_is_a_line_of_json_behind_the_address() -> None:
+    with subprocess.Popen([*COMMAND, "--port", "0", "--environment"], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        address = process.stdout.readline().split()[-1]
+        settings = json.loads(process.stdout.readline())
+        process.terminate()
+    assert list(settings) == list(PROVIDERS)
+    assert settings["groq"] == {"GROQ_API_KEY": "simulated", "GROQ_BASE_URL": f"{address}/groq/openai/v1"}
+    for name, provider in PROVIDERS.items():
+        assert next(iter(settings[name])) == provider.key.variable
+        known = {field.variable for field in (provider.key, *provider.settings)}
+        assert settings[name].keys() <= known
+
+
+def test_each_provider_has_a_row_at_the_path_of_its_address() -> None:
+    found = {name: dialect.base for name, dialect in rows().items()}
+    assert found == {name: f"/{name}{urlsplit(provider.base_url).path}" for name, provider in PROVIDERS.items()}
 
 
 def test_a_taken_port_is_one_sentence(simulator: Simulator) -> None:

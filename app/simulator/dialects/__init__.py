@@ -1,4 +1,4 @@
-"""The dialects, one file each. A new one is a file here and a word in `DIALECTS`."""
+"""The dialects with words of their own, one file each: a new one is a file here and a word in `DIALECTS`."""
 
 from types import MappingProxyType
 
@@ -8,4 +8,4 @@ from .mistral import MISTRAL
 from .openai import OPENAI
 
 DIALECTS = MappingProxyType({dialect.name: dialect for dialect in (OPENAI, AZURE, GROQ, MISTRAL)})
-"""Every dialect, by the first segment of its paths."""
+"""Each by its provider, which is the first segment of its paths. All other providers are `plain`."""

@@ -183,4 +183,11 @@ AZURE = Dialect(
     ),
     refusals_by_status=MappingProxyType({}),
     voice=Voice(_opening, _thought, _word, _ending, openai.OPENAI.voice.mishap, _whole),
+    settings=MappingProxyType(
+        {
+            "AZURE_GPT_35_TURBO_NAME": "gpt-35-turbo",
+            "AZURE_GPT_45_TURBO_NAME": "gpt-4-turbo",
+            "AZURE_GPT_45_VISION_NAME": "gpt-4-vision",
+        }
+    ),
 )
