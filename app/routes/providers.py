@@ -42,9 +42,9 @@ def _shown(provider: Provider, sources: Sources | None) -> dict[str, Any]:
     return {
         "name": provider.name,
         "label": provider.label,
-        "models": provider.models,
+        "models": [model for model in provider.models if _can_be_asked(provider, sources, model)] or provider.models,
         "fields": [_field(field) for field in provider.own_fields],
-        "usable": sources is not None and _is_usable(provider, sources),
+        "usable": _can_be_asked(provider, sources),
     }
 
 
@@ -52,12 +52,14 @@ def _field(field: Field) -> dict[str, Any]:
     return {"name": field.name, "title": field.title, "example": field.example, "isKey": field.is_secret}
 
 
-def _is_usable(provider: Provider, sources: Sources) -> bool:
-    """Tell whether there is a key, and an endpoint where one has to be set; whether they work, only a check tells."""
+def _can_be_asked(provider: Provider, sources: Sources | None, model: str = "") -> bool:
+    """Tell whether there is a key, and an endpoint or a deployment where one is needed; only a check tells more."""
+    if sources is None:
+        return False
     try:
-        placed(provider, account_for(provider, *sources))
+        placed(provider, account_for(provider, *sources), model)
     except Failure as failure:
-        if failure.code not in {Code.MISSING_KEY, Code.VAULT_LOCKED}:
+        if failure.code not in {Code.MISSING_KEY, Code.VAULT_LOCKED, Code.NOT_FOUND}:
             raise
         return False
     return True

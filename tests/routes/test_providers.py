@@ -56,6 +56,13 @@ def test_a_key_without_its_endpoint_is_not_usable(bare: Service, simulator: Simu
     assert usable(user) == []
 
 
+def test_a_model_without_a_deployment_is_not_suggested(processes: Processes, simulator: Simulator) -> None:
+    settings = {**simulator.settings["azure"], "AZURE_GPT_45_TURBO_NAME": "", "AZURE_GPT_45_VISION_NAME": ""}
+    models = {one["name"]: one["models"] for one in shown(processes.service(settings))["providers"]}
+    assert models["azure"] == ["gpt-3.5-turbo"]
+    assert models["mistral"] == list(PROVIDERS["mistral"].models)
+
+
 def test_nobody_sees_the_providers_and_can_use_none(bare: Service) -> None:
     found = shown(bare)
     assert [one["name"] for one in found["providers"]] == list(PROVIDERS)
