@@ -61,10 +61,22 @@ def test_it_shows_an_answer_serves_and_ends_cleanly() -> None:
     assert "Traceback" not in rest
 
 
-def test_a_real_provider_that_refuses_is_a_sentence_and_serving_goes_on() -> None:
+def test_a_refusal_of_a_real_provider_is_a_sentence() -> None:
     with run(GROQ_API_KEY="gsk_x", GROQ_BASE_URL="http://127.0.0.1:9") as process:
         said = said_until(process, "Serving until Ctrl-C")
         assert "groq is real" in said
+        assert "The provider could not be reached." in said
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=120)
+    assert process.returncode == 0
+
+
+def test_a_real_provider_is_asked_for_a_model_that_it_has() -> None:
+    azure = {"AZURE_OPENAI_API_KEY": "k", "AZURE_OPENAI_ENDPOINT": "http://127.0.0.1:9", "AZURE_GPT_35_TURBO_NAME": "x"}
+    with run(**azure) as process:
+        said = said_until(process, "Serving until Ctrl-C")
+        assert "azure is real" in said
+        assert "Asking azure for gpt-3.5-turbo: " in said
         assert "The provider could not be reached." in said
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=120)
