@@ -9,7 +9,7 @@ page = Blueprint("page", __name__)
 
 _STATIC = Path(__file__).parent / "static"
 _TYPES = {".js": "text/javascript", ".css": "text/css"}  # under `nosniff` a browser needs the exact one
-_ASSETS = ("page.js", "panel.js", "setting.js", "service.js", "stream.js", "page.css", "panel.css")
+_ASSETS = ("page.js", "panel.js", "providers.js", "setting.js", "service.js", "stream.js", "page.css", "panel.css")
 _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "

@@ -20,7 +20,7 @@ CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-ASSETS = ("page.js", "panel.js", "service.js", "setting.js", "stream.js", "page.css", "panel.css")
+ASSETS = ("page.js", "panel.js", "providers.js", "service.js", "setting.js", "stream.js", "page.css", "panel.css")
 WRONG_KEY = "OpenAI API Key is incorrect. Whoever runs this service has to fix it."
 
 

@@ -1,15 +1,10 @@
 // One conversation, one answer at a time. Whatever comes from outside is set as text, never as markup.
 
 import { areOwnUsed, load, openPanel } from "./panel.js";
+import { loadProviders } from "./providers.js";
 import { call, refusal, unreachable } from "./service.js";
 import { readAnswer } from "./stream.js";
 
-const MODELS = {
-  openai: ["gpt-5.1", "gpt-4o", "gpt-4.1-mini"],
-  azure: ["gpt-4-turbo-preview", "gpt-3.5-turbo", "gpt-4-vision-preview"],
-  groq: ["openai/gpt-oss-20b", "openai/gpt-oss-120b"],
-  mistral: ["mistral-small-latest", "mistral-large-latest"],
-};
 const LOST = "The connection was lost before the answer's end. Please try again.";
 const EMPTY = "The model answered with nothing. Please try again.";
 const UNREADABLE = "This file could not be read as an image. Please choose another one.";
@@ -23,6 +18,8 @@ const [message, image, attached, preview, detach] = ["message", "image", "attach
 const [send, stop, log, template] = ["send", "stop", "log", "exchange"].map(part);
 const [error, remedy, settings] = ["error", "remedy", "settings"].map(part);
 
+let providers = []; // all that there are, once the service has told
+let isChosen = false; // whether the provider is the user's choice
 const kept = []; // the messages of the exchanges that count; a refused or a cut one does not
 let picture = ""; // the attached image as a data URL
 let running = null; // the AbortController of the answer being written
@@ -31,9 +28,9 @@ let atEnd = true; // whether the reader is at the end of the log, and so stays t
 /** Ask, show the answer as it comes, and keep the exchange or give the question back. */
 async function converse(event) {
   event.preventDefault();
-  const question = { text: message.value.trim(), image: picture, model: model.value.trim() || model.placeholder };
+  const question = { text: message.value.trim(), image: picture, model: model.value.trim() };
   if (running || send.disabled || !(question.text || question.image)) return;
-  const { exchange, answer } = show(question);
+  const { exchange, from, answer } = show(question);
   [message.value, running] = ["", new AbortController()];
   complain();
   attach("");
@@ -46,7 +43,7 @@ async function converse(event) {
     stay();
   };
   const clock = setInterval(write, 30);
-  const { state, problem } = await ask(question, (text) => (waiting += text), running.signal);
+  const { state, problem } = await ask(question, from, (text) => (waiting += text), running.signal);
   clearInterval(clock);
   write();
   running = null;
@@ -61,9 +58,15 @@ async function converse(event) {
   stay();
 }
 
-/** Send the conversation, pass on the answer's text -> done, short, stopped or cut, with the problem if there is one. */
-async function ask(question, pass, signal) {
-  const chatSettings = { model: question.model };
+/**
+ * Send the conversation, once it is known whom to ask; name the model, and pass on the answer's text -> done, short,
+ * stopped or cut, with the problem if there is one.
+ */
+async function ask(question, from, pass, signal) {
+  const unknown = await Promise.race([offer(), new Promise((resolve) => (signal.onabort = () => resolve()))]);
+  if (unknown) return { state: "cut", problem: unknown };
+  from.textContent = question.model || model.placeholder;
+  const chatSettings = { model: from.textContent };
   if (temperature.value) chatSettings.temperature = temperature.valueAsNumber;
   const body = JSON.stringify({ chatSettings, messages: [...kept, { role: "user", content: content(question) }] });
   const headers = { Accept: "text/event-stream" };
@@ -101,15 +104,14 @@ function content({ text, image }) {
   return image ? [...words, { type: "image_url", image_url: { url: image } }] : text;
 }
 
-function show({ text, image, model }) {
+function show({ text, image }) {
   const exchange = template.content.firstElementChild.cloneNode(true);
-  const [asked, answer] = [exchange.querySelector(".question"), exchange.querySelector(".answer")];
+  const [asked, from, answer] = [".question", ".from", ".answer"].map((name) => exchange.querySelector(name));
   asked.append(text);
   if (image) asked.prepend(Object.assign(new Image(), { src: image, alt: "The attached image" }));
-  exchange.querySelector(".from").textContent = model;
   log.append(exchange);
   atEnd = true;
-  return { exchange, answer };
+  return { exchange, from, answer };
 }
 
 function stay() {
@@ -142,9 +144,27 @@ async function shrink(file) {
   return canvas.toDataURL("image/jpeg", 0.85);
 }
 
+/** Offer the providers to choose from; `anew` asks for them again -> what is wrong, if they cannot be had. */
+async function offer(anew = false) {
+  const { found, problem } = await loadProviders(anew);
+  if (found && found !== providers) fill(found);
+  return problem;
+}
+
+/** Choose the first provider that can be asked, but keep the user's choice, and one that can be asked already. */
+function fill(found) {
+  const before = provider.value;
+  const stays = before && (isChosen || found.find(({ name }) => name === before)?.usable);
+  providers = found;
+  provider.replaceChildren(...found.map(({ name, label }) => new Option(label, name)));
+  provider.value = stays ? before : (found.find(({ usable }) => usable) ?? found[0]).name;
+  if (before && provider.value !== before) model.value = "";
+  suggest();
+}
+
 function suggest() {
-  const names = MODELS[provider.value];
-  [model.value, model.placeholder] = ["", names[0]];
+  const { models: names } = providers.find(({ name }) => name === provider.value);
+  model.placeholder = names[0] ?? "";
   models.replaceChildren(...names.map((name) => new Option(name)));
 }
 
@@ -165,17 +185,24 @@ image.addEventListener("change", async () => {
 stop.addEventListener("click", () => running?.abort());
 detach.addEventListener("click", () => attach(""));
 for (const button of [stop, detach]) button.addEventListener("click", () => message.focus());
-provider.addEventListener("change", suggest);
+provider.addEventListener("change", () => {
+  [isChosen, model.value] = [true, ""];
+  suggest();
+});
 log.addEventListener("scroll", () => (atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 4));
 new ResizeObserver(stay).observe(log);
 addEventListener("pagehide", () => running?.abort());
-part("open").addEventListener("click", () => openPanel(provider.value));
-remedy.addEventListener("click", () => openPanel(provider.value, true));
-settings.addEventListener("close", () => {
-  if (remedy.hidden) return; // else it has been followed, and what it was for is no longer wrong or comes again
-  complain();
-  message.focus();
+part("open").addEventListener("click", () => openPanel());
+remedy.addEventListener("click", () => openPanel(true));
+settings.addEventListener("close", async () => {
+  if (!remedy.hidden) {
+    complain(); // it has been followed, and what it was for is no longer wrong or comes again
+    message.focus();
+  }
+  const wasUnknown = !provider.value;
+  const unknown = await offer(true); // who signed in, or has set a key, can ask others
+  if (wasUnknown) complain(unknown);
 });
-suggest();
-const problem = await load();
-if (problem?.code === "unauth" && !running) complain(problem);
+const [unknown, problem] = await Promise.all([offer(), load()]);
+const told = unknown ?? (problem?.code === "unauth" ? problem : undefined);
+if (told && !running) complain(told);

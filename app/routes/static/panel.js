@@ -1,5 +1,6 @@
 // The settings panel: who is signed in, and what each provider is asked with.
 
+import { loadProviders } from "./providers.js";
 import { ask, forget, hasToken, remember } from "./service.js";
 import { makeRow, refresh, summary } from "./setting.js";
 
@@ -13,16 +14,14 @@ const NO_TOKEN = "This is no token. Please paste the one that you were given.";
 const part = (id) => document.getElementById(id);
 const [dialog, title, account, user, leave] = ["settings", "settings-title", "account", "user", "sign-out"].map(part);
 const [entrance, token, refused, failure, failed] = ["sign-in", "token", "refused", "failure", "failed"].map(part);
-const [policy, providers, template] = ["policy", "providers", "provider-settings"].map(part);
+const [policy, providers, template, chosen] = ["policy", "providers", "provider-settings", "provider"].map(part);
 
 const rows = new Map(); // of the settings that are shown, by their names
 let profile = null; // as the service told it last: `{ user, keyPolicy, settings }`
-let chosen = ""; // the provider whose settings are open
 let turns = 0; // how often the service was asked
 
-/** Open the panel at a provider; `atOnce` puts the focus where something is to be put in. */
-export async function openPanel(provider, atOnce = false) {
-  chosen = provider;
+/** Open the panel at the chosen provider; `atOnce` puts the focus where something is to be put in. */
+export async function openPanel(atOnce = false) {
   clear(); // a dialog that was closed this moment has not told of it yet
   dialog.showModal();
   title.focus();
@@ -34,7 +33,7 @@ export async function openPanel(provider, atOnce = false) {
 export async function load() {
   const turn = ++turns;
   providers.ariaBusy = "true";
-  const { found, problem } = await ask("api/profile");
+  const [{ found, problem }] = await Promise.all([ask("api/profile"), loadProviders()]); // which have the titles
   if (turn !== turns) return problem; // something newer is shown, or will be
   providers.ariaBusy = "false";
   if (found && profile && profile.user !== found.user) location.reload(); // the conversation here is somebody else's
@@ -63,7 +62,7 @@ function show() {
 function makeGroup(provider) {
   const settings = profile.settings.filter((setting) => setting.provider === provider);
   const group = template.content.firstElementChild.cloneNode(true);
-  group.open = provider === chosen;
+  group.open = provider === chosen.value;
   group.querySelector(".name").textContent = settings[0].label;
   for (const setting of settings) {
     rows.set(setting.name, makeRow(setting, keep, lose));

@@ -1,24 +1,9 @@
 // One setting in the panel: its words, and the form that saves, checks and removes it. A secret goes in and never comes
 // out again: its field is emptied as soon as the service has it.
 
+import { fieldOf } from "./providers.js";
 import { ask } from "./service.js";
 
-const TITLES = {
-  openai_organization_id: "Organization ID",
-  azure_openai_endpoint: "Endpoint",
-  azure_openai_api_version: "API version",
-  azure_openai_deployments: "Deployments of other models (JSON)",
-  azure_openai_35_turbo_id: "Deployment of gpt-3.5-turbo",
-  azure_openai_45_turbo_id: "Deployment of gpt-4-turbo-preview",
-  azure_openai_45_vision_id: "Deployment of gpt-4-vision-preview",
-};
-const EXAMPLES = {
-  openai_organization_id: "org-…",
-  azure_openai_endpoint: "https://NAME.openai.azure.com",
-  azure_openai_api_version: "2024-10-21",
-  azure_openai_deployments: '{"gpt-5.1": "my-deployment"}',
-};
-const LONG = ["azure_openai_deployments"];
 const UNUSED = {
   "environment-first": "the service's own comes first",
   "environment-only": "only the service's own is used",
@@ -32,11 +17,11 @@ const template = document.getElementById("setting");
 
 /** Make the row of a setting. `kept` will be told the setting's new state, `lost` that nobody is signed in any more. */
 export function makeRow(setting, kept, lost) {
-  const { name, isKey } = setting;
+  const { name } = setting;
   const form = template.content.firstElementChild.cloneNode(true);
   const [source, check, remove, done, wrong] =
     [".source", ".check", ".remove", ".done", ".wrong"].map((part) => form.querySelector(part));
-  const title = isKey ? "API key" : (TITLES[name] ?? name.replaceAll("_", " "));
+  const title = fieldOf(name).title ?? name.replaceAll("_", " ");
   const field = makeField(setting);
   const path = `api/profile/settings/${encodeURIComponent(name)}`;
   const row = { name, title, path, form, field, source, check, remove, done, wrong, busy: false, kept, lost };
@@ -74,9 +59,10 @@ function origin(setting, policy) {
 }
 
 function makeField({ name, isKey, value }) {
-  const field = document.createElement(LONG.includes(name) ? "textarea" : "input");
+  const { example = "" } = fieldOf(name);
+  const field = document.createElement(example.startsWith("{") ? "textarea" : "input"); // JSON may be long
   if (isKey) field.type = "password";
-  const placeholder = isKey ? "Paste a key" : (EXAMPLES[name] ?? "");
+  const placeholder = isKey ? "Paste a key" : example;
   const plain = { autocomplete: "off", autocapitalize: "off", spellcheck: false };
   return Object.assign(field, { id: name, value: value ?? "", placeholder, ...plain });
 }
