@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from configparser import ConfigParser
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
@@ -132,11 +133,15 @@ def test_no_code_of_a_failure_is_left_over() -> None:
     assert {code.name for code in Code} == set(re.findall(r"\bCode\.([A-Z_]+)", text))
 
 
-def test_the_readme_names_every_setting_of_a_provider() -> None:
-    readme = (ROOT / "README.md").read_text()
-    for provider in PROVIDERS.values():
-        for setting in (provider.key, *provider.settings):
-            assert f"`{setting.variable}`" in readme, setting.variable
+def test_the_readme_has_each_field_of_each_provider() -> None:
+    """A row has variables, and the name in a profile of what users may set."""
+    table = (ROOT / "README.md").read_text().partition("| variable | in a profile |")[2].partition("\n\n")[0]
+    told: dict[str, str | None] = {}
+    for row in table.splitlines()[2:]:
+        variables, names = (re.findall(r"`(\w+)`", cell) for cell in row.split("|")[1:3])
+        told |= zip_longest(variables, names)
+    fields = [field for provider in PROVIDERS.values() for field in (provider.key, *provider.settings)]
+    assert told == {field.variable: None if field.operator_only else field.name for field in fields}
 
 
 def test_the_packages_that_are_installed_are_the_folders() -> None:
