@@ -8,8 +8,8 @@ from typing import Any
 class Chat:
     """One chat to be answered.
 
-    `messages` are OpenAI-shaped: `role`, and `content` as a string or a list of `text` and `image_url` parts, with no
-    other keys. `temperature` and `max_tokens` (of output) are None where the client did not set them.
+    `messages` are as chat completions have them: `role`, and `content` as a string or a list of `text` and `image_url`
+    parts, with no other keys. `temperature` and `max_tokens` (of output) are None where the client did not set them.
     """
 
     model: str

@@ -51,6 +51,25 @@ MAY_IMPORT = {
     "wsgi": {"application", "streaming"},
     "__init__": {"application"},
 }  # fmt: skip
+MAY_NAME_A_PROVIDER = {
+    "README.md": "examples, and the table of the fields, which has a test of its own",
+    "CHANGELOG.md": "what users notice",
+    "CONTRIBUTING.md": "which providers are patterns for others",
+    "app.json": "the variables, which have a test of their own",
+    "docs/architecture.md": "the SDK",
+    "setup.cfg": "the SDK's package",
+    "bench/": "one provider is enough to measure, and the rivals use the SDK",
+    "app/providers/__init__.py": "the list",
+    "app/simulator/dialects/__init__.py": "the list of those with words of their own",
+    "app/simulator/dialects/plain.py": "whose words all others have",
+    "app/models.py": "data, by provider",
+    "app/dialects/completions/": "whose language it is, and the sources of its facts",
+    "app/dialects/words.py": "a name on the wire",
+    "app/upstream/sdk.py": "the SDK",
+    "app/upstream/egress.py": "the source of a fact",
+}
+"""Where providers may be named outside their own files, and why: files, and folders of files."""
+KINDS = {"", ".cfg", ".css", ".html", ".js", ".json", ".mako", ".md", ".py"}
 
 
 def room(path: Path) -> str:
@@ -120,6 +139,22 @@ def test_each_file_of_a_provider_is_offered() -> None:
     assert files - {"account", "forms", "provider"} == set(PROVIDERS)
     for name, provider in PROVIDERS.items():
         assert importlib.import_module(f"app.providers.{name}").PROVIDER is provider
+
+
+def test_a_provider_is_named_in_its_own_files_only() -> None:
+    """A new provider is one file. Elsewhere nothing depends on which there are, but for the exceptions."""
+    names = re.compile(rf"(?<![a-z])({'|'.join(PROVIDERS)})(?![a-z])", re.IGNORECASE)
+    own = {f"app/{room}/{name}.py" for room in ("providers", "simulator/dialects") for name in PROVIDERS}
+    naming = {path for path in _written() - own if names.search((ROOT / path).read_text())}
+    assert {path for path in naming if not path.startswith(tuple(MAY_NAME_A_PROVIDER))} == set()
+    assert {place for place in MAY_NAME_A_PROVIDER if not any(path.startswith(place) for path in naming)} == set()
+
+
+def _written() -> set[str]:
+    """Return the files that we write, but for the tests and the locks."""
+    folders = [ROOT / name for name in ("app", "bench", "bin", "docs")]
+    paths = [*ROOT.glob("[!.]*"), *(path for folder in folders for path in folder.rglob("*"))]
+    return {str(path.relative_to(ROOT)) for path in paths if path.is_file() and path.suffix in KINDS}
 
 
 def test_each_file_of_a_protocol_is_offered() -> None:

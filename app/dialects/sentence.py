@@ -174,7 +174,7 @@ def _told(text: str, depth: int) -> str:
 
 
 def _complaint(where: list[object], what: str) -> str:
-    """Write one complaint of Mistral's validator, and of many others: {"loc": ["body", "n"], "msg": "..."}."""
+    """Write one complaint of pydantic, with which many servers validate: {"loc": ["body", "n"], "msg": "..."}."""
     steps = [str(step) for step in where if isinstance(step, str | int)]
     return f"{'.'.join(steps)}: {what}" if steps else what
 

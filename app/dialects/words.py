@@ -50,7 +50,7 @@ _KINDS = ("object", "type", "status")
 """Members that say `error` where an object of another kind would say its own name."""
 SENTENCES = ("message", "msg", "statusmsg", "detail")
 _WRAPPER = re.compile("x_|base_resp$")
-"""Members of a chunk in which the same members may be, as in Groq's `x_groq` and MiniMax's `base_resp`."""
+"""Members of a chunk in which the same members may be, as in `x_groq` and `base_resp`."""
 NAMES = frozenset({*_ERRORS, *_CODES, *_KINDS, *SENTENCES, "success", "baseresp", "xgroq"})
 """All that is looked at to find an error in a large chunk."""
 

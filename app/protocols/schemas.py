@@ -60,7 +60,7 @@ class _Model(fields.Field[str]):
 
 
 class _Messages(fields.Field[list[dict[str, Any]]]):
-    """The conversation so far, in OpenAI's shape or in the AI SDK's (`parts`), -> OpenAI's, with no other keys."""
+    """The conversation, as chat completions or the AI SDK (`parts`) have it -> the former, without other keys."""
 
     def _deserialize(self, value: object, *_: object, **__: object) -> list[dict[str, Any]]:
         if not isinstance(value, list) or not 1 <= len(value) <= MAX_MESSAGES:
@@ -226,7 +226,7 @@ def _part(part: object) -> dict[str, Any]:
 
 
 def _image(image: object) -> dict[str, str]:
-    """Read an image's address; Mistral's clients send the bare string."""
+    """Read an image's address; some clients send the bare string."""
     given = {"url": image} if isinstance(image, str) else image
     if not isinstance(given, dict) or not isinstance(given.get("url"), str):
         raise ValidationError("Must be an object with a url.")

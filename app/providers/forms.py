@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Form(NamedTuple):
-    """A validator: the ending of the error message, and the predicate."""
+    """A validator: the ending of the error message, which may name the field's {example}, and the predicate."""
 
     sentence: str
     fits: Callable[[str], object]
@@ -35,8 +35,6 @@ def _is_deployments(value: str) -> bool:
 KEY = Form("must be 1 to 500 visible ASCII characters without a space", re.compile(r"[\x21-\x7e]{1,500}").fullmatch)
 HEADER = Form("must be 1 to 200 visible ASCII characters without a space", re.compile(r"[\x21-\x7e]{1,200}").fullmatch)
 NAME = Form("must be a name of 1 to 200 characters", _is_name)
-VERSION = Form("must be a version like 2024-10-21", re.compile(r"[A-Za-z0-9.-]{1,40}").fullmatch)
-DEPLOYMENTS = Form('must be deployments by their models, like {"gpt-5.1": "my-deployment"}', _is_deployments)
-ENDPOINT = Form(
-    "must be an address like https://NAME.openai.azure.com", re.compile(r"https?://[\x21-\x7e]{1,500}").fullmatch
-)
+VERSION = Form("must be a version like {example}", re.compile(r"[A-Za-z0-9.-]{1,40}").fullmatch)
+DEPLOYMENTS = Form("must be deployments by their models, like {example}", _is_deployments)
+ENDPOINT = Form("must be an address like {example}", re.compile(r"https?://[\x21-\x7e]{1,500}").fullmatch)

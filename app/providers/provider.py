@@ -47,7 +47,7 @@ class Field:
         """Return a value as it is stored. Raises `Failure` for one that the field cannot have."""
         kept = value.strip() if isinstance(value, str) else ""
         if not self.form.fits(kept):
-            raise Failure(Code.BAD_BODY, f"{self.name} {self.form.sentence}.")
+            raise Failure(Code.BAD_BODY, f"{self.name} {self.form.sentence.format(example=self.example)}.")
         if self.is_endpoint:
             check_endpoint(self.meant(kept), allowed_endpoints)
         return kept
@@ -57,8 +57,8 @@ class Field:
 class Provider:
     """A provider. A plain one has a name, a label for sentences, a base URL and a dialect.
 
-    The names and variables of its key and base URL follow from `prefix`, its name where none is given: `groq_api_key`,
-    `GROQ_API_KEY`, `GROQ_BASE_URL`. A provider without a `base_url` has an endpoint among its `fields`.
+    The names and variables of its key and base URL follow from `prefix`, its name where none is given: `name_api_key`,
+    `NAME_API_KEY`, `NAME_BASE_URL`. A provider without a `base_url` has an endpoint among its `fields`.
     """
 
     name: str

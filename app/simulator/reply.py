@@ -164,7 +164,7 @@ def _identity(asked: Asked) -> str:
 
 
 def _masked(key: str) -> str:
-    """Hide a key but for its first five characters and its last two, as OpenAI's 401 does."""
+    """Hide a key but for its first five characters and its last two, as most providers do."""
     first, last = 5, 2
     hidden = len(key) - first - last
     return key[:first] + "*" * hidden + key[-last:] if hidden > 0 else "*" * len(key)

@@ -73,7 +73,7 @@ class Upstream:
             raise Failure(Code.UP_TIMEOUT, f"{account.name} took too long to answer. Please try again.")
 
     def load(self) -> None:
-        """Import the OpenAI SDK, which takes as long as all the rest: at a server's start, else at the first chat."""
+        """Import the SDK, which takes as long as all the rest: at a server's start, else at the first chat."""
         _ = self._sdks
 
     def close(self) -> None:

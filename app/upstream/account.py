@@ -88,5 +88,5 @@ def _host(url: str) -> str:
 
 
 def _site(url: str) -> str:
-    """Return the end of a host name that says whose it is: `openai.com` of `eu.api.openai.com`."""
+    """Return the end of a host name that says whose it is: `example.com` of `eu.api.example.com`."""
     return ".".join(_host(url).split(".")[-2:])

@@ -31,7 +31,7 @@ _SPECIAL_4 = [
     ipaddress.IPv4Network("192.175.48.0/24"),  # AS112
     ipaddress.IPv4Network("224.0.0.0/4"),  # multicast
     # https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16
-    ipaddress.IPv4Network("168.63.129.16/32"),  # the platform's own services, as every machine in Azure sees them
+    ipaddress.IPv4Network("168.63.129.16/32"),  # the platform's own services, as every machine in that cloud sees them
 ]
 _SPECIAL_6 = [
     # https://www.iana.org/assignments/iana-ipv6-special-registry: the same, within 2000::/3.
@@ -104,7 +104,7 @@ def check_endpoint(url: str, allowed: Iterable[str]) -> None:
     """
     parsed = parse(url)
     if parsed is None or _NOT_IN_ENDPOINTS.search(url):
-        raise _blocked("must be an address like https://NAME.openai.azure.com")
+        raise _blocked("must be an address like https://host.example, with nothing but a path behind it")
     if is_listed(url, allowed):
         return
     if parsed.scheme != "https":

@@ -25,10 +25,10 @@ BLOCKED = {
     "https://[64:ff9b::7f00:1]": "must be a public host",
     "https://2130706433": "must be a public host",
     "https://0x7f.1": "must be a public host",
-    "https://user:password@resource.openai.azure.com": "must be an address like https://NAME.openai.azure.com",
-    "https://resource.openai.azure.com?x=y": "must be an address like https://NAME.openai.azure.com",
-    "https://resource.openai.azure.com#x": "must be an address like https://NAME.openai.azure.com",
-    "https://127.0.0.1\\@resource.openai.azure.com": "must be an address like https://NAME.openai.azure.com",
+    "https://user:password@resource.openai.azure.com": "must be an address like https://host.example, with nothing but",
+    "https://resource.openai.azure.com?x=y": "must be an address like https://host.example, with nothing but",
+    "https://resource.openai.azure.com#x": "must be an address like https://host.example, with nothing but",
+    "https://127.0.0.1\\@resource.openai.azure.com": "must be an address like https://host.example, with nothing but",
 }
 
 
