@@ -62,7 +62,7 @@ def signed_in(page: Page, given: str, user: str) -> None:
     expect(page.locator("#message")).to_be_focused()
 
 
-def test_a_token_signs_in_for_the_chat_the_settings_and_the_next_visit_of_this_tab(tab: Page, alice: str) -> None:
+def test_a_token_signs_in_for_the_next_visit_of_this_tab_too(tab: Page, alice: str) -> None:
     expect(tab.get_by_role("alert")).to_have_text(NOBODY)
     signed_in(tab, alice, "alice")
     expect(tab.locator("#error")).to_be_hidden()
@@ -107,7 +107,7 @@ def test_a_token_that_is_not_known_is_said_so_and_not_kept(tab: Page) -> None:
         assert response.value.status == 401
 
 
-def test_what_can_be_no_token_is_said_so_without_asking_the_service(tab: Page) -> None:
+def test_what_can_be_no_token_is_not_sent_to_the_service(tab: Page) -> None:
     sign_in(tab, "")
     asked: list[str] = []
     tab.on("request", lambda request: asked.append(request.url))
@@ -141,7 +141,7 @@ def test_a_token_of_the_identity_provider_is_as_good(tab: Page) -> None:
     signed_in(tab, session("carol"), "carol")
 
 
-def test_a_login_that_ends_in_mid_conversation_is_said_and_the_same_user_goes_on(tab: Page, alice: str) -> None:
+def test_a_user_whose_login_ended_signs_in_and_goes_on(tab: Page, alice: str) -> None:
     signed_in(tab, alice, "alice")
     ask(tab, "One?")
     assert answer(tab, "done") == ANSWER
@@ -156,7 +156,7 @@ def test_a_login_that_ends_in_mid_conversation_is_said_and_the_same_user_goes_on
     expect(tab.locator(".answer[data-state=done]")).to_have_count(2)
 
 
-def test_somebody_else_who_signs_in_gets_a_page_without_the_conversation(tab: Page, alice: str) -> None:
+def test_another_user_gets_a_page_without_the_conversation(tab: Page, alice: str) -> None:
     signed_in(tab, alice, "alice")
     ask(tab, "A private question")
     assert answer(tab, "done") == ANSWER
@@ -189,9 +189,7 @@ def test_the_login_of_the_site_needs_no_token(browser: Browser, guarded: Service
         assert answer(tab, "done") == ANSWER
 
 
-def test_where_the_browser_keeps_nothing_a_token_lasts_as_long_as_the_page(
-    browser: Browser, guarded: Service, alice: str
-) -> None:
+def test_without_a_storage_a_token_lasts_as_long_as_the_page(browser: Browser, guarded: Service, alice: str) -> None:
     with opened(browser, guarded) as tab:
         tab.add_init_script("Object.defineProperty(window, 'sessionStorage', { get() { throw new Error('no'); } })")
         tab.reload()

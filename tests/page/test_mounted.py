@@ -42,7 +42,7 @@ def test_below_a_prefix_the_page_chats_and_keeps_settings(tab: Page, mounted: Se
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_the_bare_prefix_leads_to_the_page_whatever_a_proxy_calls_it(mounted: Service, method: str) -> None:
+def test_the_bare_prefix_leads_to_the_page_behind_any_proxy(mounted: Service, method: str) -> None:
     reply = client.ask(mounted, PREFIX, None, method=method)
     assert (reply.status, reply.headers["Location"], reply.body) == (308, "sluice/", b"")
 

@@ -34,7 +34,7 @@ def png() -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
 
 
-def test_an_answer_grows_in_steps_and_ends_as_exactly_what_the_provider_said(page: Page) -> None:
+def test_an_answer_grows_in_steps_to_what_the_provider_said(page: Page) -> None:
     ask(page, "What is a sluice?", "gpt-4o@pace-30")
     assert answer(page, "done") == ANSWER
     steps = [text for text in dict.fromkeys(page.evaluate("seen")) if text]
@@ -44,7 +44,7 @@ def test_an_answer_grows_in_steps_and_ends_as_exactly_what_the_provider_said(pag
     expect(page.locator("#error")).to_be_hidden()
 
 
-def test_stop_keeps_the_part_and_frees_the_form_for_the_next_message(page: Page) -> None:
+def test_stop_keeps_the_part_and_frees_the_form(page: Page) -> None:
     ask(page, "Go on for ever.", "gpt-4o@endless")
     expect(page.locator(".answer")).to_have_text(re.compile(r"\w+ \w+ \w+"))
     page.click("#stop")
@@ -57,7 +57,7 @@ def test_stop_keeps_the_part_and_frees_the_form_for_the_next_message(page: Page)
     assert following["messages"][1] == {"role": "assistant", "content": part}
 
 
-def test_stop_before_the_first_word_gives_the_text_back_without_an_error(page: Page) -> None:
+def test_stop_before_the_first_word_gives_the_text_back(page: Page) -> None:
     ask(page, "Are you there?", "gpt-4o@silent")
     page.click("#stop")
     expect(page.locator("#message")).to_have_value("Are you there?")
@@ -189,7 +189,7 @@ def test_who_is_refused_for_a_proxy_is_told_what_to_set(page: Page) -> None:
     expect(page.get_by_role("button", name="Sign in")).to_be_visible()
 
 
-def test_a_refused_request_shows_the_providers_sentence_and_gives_the_text_back(page: Page) -> None:
+def test_a_refusal_shows_its_sentence_and_gives_the_text_back(page: Page) -> None:
     with page.expect_response(CHAT) as response:
         ask(page, "A question of\ntwo lines", "gpt-4o@status-429")
     expect(page.get_by_role("alert")).to_be_visible()
@@ -200,7 +200,7 @@ def test_a_refused_request_shows_the_providers_sentence_and_gives_the_text_back(
     expect(page.locator("#send")).to_be_visible()
 
 
-def test_an_error_that_is_not_json_still_gets_a_sentence_with_its_status(page: Page) -> None:
+def test_an_error_that_is_not_json_is_told_by_its_status(page: Page) -> None:
     page.route(CHAT, lambda route: route.fulfill(status=503, content_type="text/html", body="<h1>Down</h1>"))
     ask(page, "Hello?")
     expect(page.get_by_role("alert")).to_have_text("The service answered with status 503.")
@@ -214,7 +214,7 @@ def test_a_service_out_of_reach_is_said_and_gives_the_text_back(page: Page) -> N
     expect(page.locator("#message")).to_have_value("Hello?")
 
 
-def test_what_is_written_meanwhile_stays_when_a_question_comes_back(page: Page) -> None:
+def test_a_question_comes_back_above_what_is_written(page: Page) -> None:
     ask(page, "First.", "gpt-4o@silent")
     page.fill("#message", "Second.")
     page.click("#stop")
@@ -349,7 +349,7 @@ def test_nothing_is_complained_of_and_nothing_leaves_the_origin(page: Page, serv
 
 
 @pytest.mark.parametrize("path", ["/", *(f"/static/{name}" for name in ASSETS)])
-def test_each_file_of_the_page_forbids_everything_that_is_not_its_own(service: Service, path: str) -> None:
+def test_each_file_of_the_page_forbids_what_is_not_its_own(service: Service, path: str) -> None:
     reply = client.ask(service, path, None, method="GET")
     assert reply.status == 200
     assert reply.headers["content-security-policy"] == CSP

@@ -46,7 +46,7 @@ def test_every_control_of_the_panel_has_a_name_of_its_own(tab: Page) -> None:
     assert all(names)
 
 
-def test_on_a_small_phone_the_panel_fills_the_screen_and_scrolls_down_only(tab: Page) -> None:
+def test_on_a_small_phone_the_panel_fills_the_screen(tab: Page) -> None:
     tab.set_viewport_size({"width": 320, "height": 560})
     panel = open_panel(tab, "azure")
     saved(panel, "Azure OpenAI API key", KEY)
@@ -60,7 +60,7 @@ def test_on_a_small_phone_the_panel_fills_the_screen_and_scrolls_down_only(tab: 
     assert tab.evaluate("document.documentElement.scrollWidth") == 320
 
 
-def test_nothing_is_complained_of_and_a_key_goes_to_its_own_origin_only(tab: Page, keyless: Service) -> None:
+def test_a_key_goes_to_its_own_origin_without_a_complaint(tab: Page, keyless: Service) -> None:
     complaints: list[str] = []
     carriers: list[str] = []
 

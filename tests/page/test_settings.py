@@ -50,7 +50,7 @@ def refused(status: int, body: Mapping[str, str], route: Route) -> None:
     route.fulfill(status=status, headers={"Retry-After": "7"}, json=body)
 
 
-def test_a_missing_key_is_put_in_where_its_sentence_leads_and_the_chat_goes_on(tab: Page, keyless: Service) -> None:
+def test_a_missing_key_is_put_in_where_its_sentence_leads(tab: Page, keyless: Service) -> None:
     ask(tab, "Hello?")
     expect(tab.get_by_role("alert")).to_have_text("OpenAI API Key not found. Please set it in your profile settings.")
     tab.get_by_role("button", name="Open settings").press("Enter")
@@ -65,7 +65,7 @@ def test_a_missing_key_is_put_in_where_its_sentence_leads_and_the_chat_goes_on(t
     assert answer(tab, "done") == ANSWER
 
 
-def test_a_saved_key_is_told_by_its_last_four_characters_and_is_nowhere_on_the_page(tab: Page) -> None:
+def test_a_saved_key_is_told_by_its_end_and_is_not_on_the_page(tab: Page) -> None:
     panel = open_panel(tab)
     expect(panel.get_by_label("OpenAI API key", exact=True)).to_have_attribute("type", "password")
     expect(panel.get_by_label("OpenAI API key", exact=True)).to_have_attribute("autocomplete", "off")
@@ -101,7 +101,7 @@ def test_a_key_that_is_removed_is_not_set_any_more(tab: Page, keyless: Service) 
     assert not any(setting["isInProfile"] for setting in profile(keyless)["settings"])
 
 
-def test_a_check_says_of_the_kept_key_whether_the_provider_takes_it(tab: Page) -> None:
+def test_a_check_says_whether_the_provider_takes_the_key(tab: Page) -> None:
     panel = open_panel(tab, "groq")
     check = panel.get_by_role("button", name="Check Groq API key")
     form = saved(panel, "Groq API key", "wrong-key")
@@ -116,7 +116,7 @@ def test_a_check_says_of_the_kept_key_whether_the_provider_takes_it(tab: Page) -
     expect(form.get_by_role("status")).to_have_text("The key works.")
 
 
-def test_a_value_that_is_refused_stays_in_its_field_with_the_sentence_beside_it(tab: Page) -> None:
+def test_a_refused_value_stays_in_its_field_beside_the_sentence(tab: Page) -> None:
     panel = open_panel(tab, "azure")
     form = save(panel, "Azure OpenAI Endpoint", "http://169.254.169.254/")
     field = panel.get_by_label("Azure OpenAI Endpoint", exact=True)
@@ -189,7 +189,7 @@ def test_what_counts_beside_which_key_is_said_of_each_setting(tab: Page) -> None
         expect(panel).to_have_count(0)
 
 
-def test_a_refusal_is_shown_in_the_services_words_and_may_be_tried_again(tab: Page) -> None:
+def test_a_refusal_of_the_service_is_shown_and_tried_again(tab: Page) -> None:
     for status, code, sentence in REFUSALS:
         refuse = partial(refused, status, {"message": sentence, "code": code})
         tab.route(PROFILE, refuse, times=1)
