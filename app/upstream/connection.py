@@ -1,4 +1,4 @@
-"""One connection to a provider: its socket, the bytes of one HTTP/1.1 exchange at a time, and when to give up."""
+"""One connection to a provider: a socket, and one HTTP/1.1 exchange at a time over it, each step with a deadline."""
 
 import select
 import socket
@@ -20,10 +20,10 @@ MAX_HEADERS = 200
 
 
 class Connection:
-    """A socket to one origin, over which requests follow each other.
+    """A keep-alive connection to one origin.
 
-    The socket does not block; the caller's `Wait` waits for it. Raises `Failure` when the connection breaks, or the
-    other side does not speak HTTP.
+    The socket is non-blocking; the caller's `Wait` waits for it. Raises `Failure` when the connection breaks, or when
+    the other side does not speak HTTP.
     """
 
     def __init__(self, sock: socket.socket) -> None:
@@ -38,7 +38,7 @@ class Connection:
         self._reply = Reply()
 
     def send(self, request: bytes, wait: Wait, seconds: float) -> None:
-        """Send a whole request, and expect its response; `heard` tells whether a byte of that came."""
+        """Send a whole request, within so many seconds. `heard` tells whether any byte of its response came."""
         self._reply.close()
         self._reply = Reply()
         self.heard = self._sent = False
@@ -54,7 +54,7 @@ class Connection:
             raise Failure(Code.UP_RESET, "The connection to the provider was lost.") from error
 
     def head(self, seconds: float) -> "Reply | None":
-        """Return the response once its headers are here, or None if they are not within so many seconds."""
+        """Return the response once its headers are here, or None if they do not come within so many seconds."""
         deadline = monotonic() + seconds
         while self._reply.status is None:
             if self._reply.failure is not None:
@@ -76,7 +76,7 @@ class Connection:
         return data
 
     def settle(self, seconds: float) -> None:
-        """Wait so long for the end of a response of which nothing more is wanted."""
+        """Wait for the end of a response whose bytes nobody needs any more, for at most so many seconds."""
         deadline = monotonic() + seconds
         with suppress(Failure):
             while not self._reply.complete and not self._reply.body and self._receive(deadline):
@@ -92,7 +92,7 @@ class Connection:
         return self._sent and self._reply.complete and self._reply.keep_alive and not self._reply.body
 
     def alive(self) -> bool:
-        """Tell whether an idle connection is open: one on which anything can be read has ended, or is confused."""
+        """Tell whether an idle connection is usable: if anything can be read, it was closed or out of step."""
         try:
             self._socket.recv(1)
         except (BlockingIOError, ssl.SSLWantReadError):
@@ -107,7 +107,7 @@ class Connection:
         self._reply.close()
 
     def _is_answered(self) -> bool:
-        """Tell whether the provider answered, and closed, without reading the whole request."""
+        """Tell whether the provider answered and closed before it had read the whole request."""
         try:
             return self.head(0) is not None
         except Failure:
@@ -124,8 +124,8 @@ class Connection:
     def _receive(self, deadline: float) -> bool:
         """Read once from the socket; False when the deadline passed first.
 
-        Always waits first, though often in vain: asking an empty socket would be a wasted call for each event, and
-        others get their turn while a provider sends faster than it is read.
+        Always waits first: reading from an empty socket would be a wasted system call for each event, and other chats
+        get their turn while a provider sends faster than it is read.
         """
         try:
             if self._tls is None or not self._tls.pending():
@@ -147,7 +147,7 @@ class Connection:
 
 
 class Reply:
-    """One HTTP/1.1 response, as its bytes come in."""
+    """One HTTP/1.1 response, parsed as its bytes come in."""
 
     def __init__(self) -> None:
         """Expect a status line."""
@@ -158,13 +158,13 @@ class Reply:
         self.keep_alive = False
         self._until_close = False
         self.failure: Failure | None = None
-        """The failure that came behind the last bytes, if one did."""
+        """The failure that followed the last bytes, if there was one."""
         self._empty_bytes = 0
         self._header_count = 0
         self._parser: Any = httptools.HttpResponseParser(self)
 
     def feed(self, data: bytes) -> None:
-        """Take what the socket gave; `b""` is its end. Raises `Failure` when that end cuts the response."""
+        """Parse the bytes of one read; `b""` is the connection's end. Raises `Failure` when that cuts the response."""
         if not data:
             self._end()
             return
@@ -185,11 +185,11 @@ class Reply:
         return named
 
     def close(self) -> None:
-        """Break the reference cycle with the parser, which would last until the garbage collector runs."""
+        """Break the reference cycle with the parser; otherwise both would stay until the garbage collector runs."""
         self._parser = self.failure = None
 
     def _break(self, error: Exception | None) -> None:
-        """Remember that this is not HTTP; what came before it counts, and what follows a whole answer does not."""
+        """Note that the bytes are not HTTP. What came before counts; after a whole response, the error is ignored."""
         self.keep_alive = False
         if not self.complete:
             self.failure = Failure(Code.UP_PROTOCOL, "The provider's answer could not be understood.")
@@ -203,7 +203,7 @@ class Reply:
         else:
             raise Failure(Code.UP_TRUNCATED, "The provider's answer was cut off before its end.")
 
-    # What httptools calls, in this order. A second response that nobody asked for only costs the connection its reuse.
+    # Callbacks of httptools, in order. After a second response, which nobody asked for, the connection is not reused.
 
     def on_message_begin(self) -> None:
         """Notice a second response."""
@@ -211,13 +211,13 @@ class Reply:
             self.keep_alive = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header without the space around its value; of too many, the first ones."""
+        """Keep a header, without the space around its value; ignore those above `MAX_HEADERS`."""
         self._header_count += 1
         if not self.complete and self._header_count <= MAX_HEADERS:
             self.headers.append((name.lower(), value.strip()))
 
     def on_headers_complete(self) -> None:
-        """Know the status, and how the body will end. 1xx responses only announce another one."""
+        """Take the status, and note how the body will end. A 1xx response only announces another one."""
         if self.complete or self._header_count > MAX_HEADERS:
             return
         status = self._parser.get_status_code()
@@ -229,12 +229,12 @@ class Reply:
         self._until_close = not names & {b"content-length", b"transfer-encoding"}
 
     def on_body(self, data: bytes) -> None:
-        """Keep a part of the body."""
+        """Keep some bytes of the body."""
         if not self.complete:
             self.body.append(data)
 
     def on_message_complete(self) -> None:
-        """Know that this was all, unless it was a 1xx."""
+        """Note that the response is complete, unless it was a 1xx."""
         if self.status is not None and not self.complete:
             self.complete = True
             self.keep_alive = self._parser.should_keep_alive()

@@ -1,4 +1,4 @@
-"""The one loop that reads an answer: waits for the provider, in time, and hands on what each read brought."""
+"""The one loop that reads an answer: it waits for the provider, keeps the deadlines, and yields each read's pieces."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -14,12 +14,12 @@ from .call import Call
 from .pool import Exchange, Refused
 
 SETTLE_SECONDS = 0.1
-"""How long the last bytes of HTTP may follow the answer's end, which many providers send by themselves; without them
+"""How long the last bytes of HTTP may follow the end of the answer; many providers send them separately. Without them
 the connection could not be kept, and the next chat would begin with a handshake."""
 
 
 class State(Enum):
-    """Where the reading of an answer stands.
+    """The states of reading an answer.
 
     | state   | the next piece must come within      | else a failure |
     |---------|--------------------------------------|----------------|
@@ -28,7 +28,7 @@ class State(Enum):
     | ENDED   | nothing is read any more             |                |
 
     In all states the whole answer must come within STREAM_TIMEOUT_SECONDS, else `up_timeout`. While nothing comes, a
-    `Silence` is told after COMMIT_SECONDS, and then each HEARTBEAT_SECONDS.
+    `Silence` is yielded after COMMIT_SECONDS, and then every HEARTBEAT_SECONDS.
     """
 
     WAITING = auto()
@@ -37,10 +37,10 @@ class State(Enum):
 
 
 class Reading:
-    """An answer being read from an exchange by the reader of its dialect."""
+    """An answer that is read from an exchange, by the reader of its dialect."""
 
     def __init__(self, exchange: Exchange, call: Call, settings: Settings, started: float) -> None:
-        """Take what is read, for which call, and since when it is waited for."""
+        """Take the exchange, its call, and the monotonic time at which the call began."""
         self._exchange = exchange
         self._account, self._dialect, self._trace = call.account, call.dialect, call.trace
         self._reader = call.dialect.reader(call.account, partial(pause, call.wait))
@@ -48,7 +48,7 @@ class Reading:
         self._started = started
 
     def batches(self) -> Iterator[list[Piece]]:
-        """Yield what each read brought; before a failure, what the reader kept for the end."""
+        """Yield the pieces of each read; before a failure, also the pieces that the reader kept for the end."""
         try:
             yield from self._batches()
         except Failure:
@@ -81,11 +81,11 @@ class Reading:
             elif now >= min(give_up, end):
                 code = Code.UP_IDLE if state is State.READING and now < end else Code.UP_TIMEOUT
                 raise Failure(code, f"{self._account.name} took too long to answer. Please try again.")
-        with suppress(Gone):  # The reader has it all.
+        with suppress(Gone):  # The client has the whole answer, so its leaving changes nothing.
             self._exchange.settle(SETTLE_SECONDS)
 
     def _read(self, seconds: float) -> tuple[list[Piece], Failure | None]:
-        """Wait for one read; no pieces when nothing came, or nothing of use."""
+        """Wait for one read. Return its pieces, empty if nothing useful came, and the failure behind them, if any."""
         try:
             data = self._exchange.read(max(seconds, 0))
         except Refused as late:
