@@ -16,36 +16,36 @@ from ..sse import ErrorEvent, StrayLines
 from ..usage import counts
 from ..words import FAILED, FILTERED
 from . import tolerant
-from .content import Kind, bad_data, delta_says
+from .content import Kind, read_delta, unreadable
 from .plain import decode, decode_silent
 from .snapshots import Snapshots
 
 END = b"[DONE]"
 MAX_UNPLAIN_CHUNKS = 200_000
 CHUNKS_PER_TURN = 20
-"""How many chunks that are not plain, and cost ten times as much, are read before others get a turn."""
+"""After how many chunks that are not plain, which cost ten times as much, other chats get a turn."""
 
 _NULL = len(b"null")
 
 
 class State(Enum):
-    """Where an answer stands, by the last thing that mattered.
+    """The states of an answer that is being read.
 
     What comes              | OPEN               | DOUBTED            | FINISHED           | SPOILED
     ------------------------|--------------------|--------------------|--------------------|--------------------
     text or reasoning       | OPEN               | OPEN               | OPEN               | a failure
     a finish reason         | FINISHED           | FINISHED           | FINISHED           | SPOILED
-    nothing that is known   | DOUBTED            | DOUBTED            | FINISHED           | SPOILED
-    garbage, not JSON       | a failure          | a failure          | SPOILED            | SPOILED
-    untellable, or an error | a failure          | a failure          | a failure          | a failure
+    an unknown event        | DOUBTED            | DOUBTED            | FINISHED           | SPOILED
+    not JSON                | a failure          | a failure          | SPOILED            | SPOILED
+    unreadable, or an error | a failure          | a failure          | a failure          | a failure
     `[DONE]`                | an end, `unknown`  | a cut              | an end             | an end
     the body's proper end   | a cut              | a cut              | an end             | an end
     half an event before it | a cut              | a cut              | a cut              | a cut
     a cut, or a deadline    | a failure          | a failure          | a failure          | a failure
 
-    So a finish reason alone is no end: something must confirm it, and text behind it takes it back. A blank, a usage,
-    and a message (which is told at the end, if nothing else was) change nothing. An end at which no text was told is
-    none if it is `unknown`, if a filter stopped it, or if something came that could be a text and was not understood.
+    So a finish reason alone does not end an answer: something must confirm it, and text behind it cancels it. A blank
+    event, a usage and a message (used at the end, if there was no other text) change nothing. An answer without text
+    fails if its end is `unknown`, if a filter stopped it, or if there was text under a name that is not known.
     """
 
     OPEN = auto()
@@ -58,32 +58,32 @@ _OPEN = State.OPEN
 
 
 class ChunkReader:
-    """Turns the data of events into pieces, and knows whether the provider has ended its answer."""
+    """A state machine that turns the data of events into pieces, and decides whether the answer is complete."""
 
     def __init__(self, account: Account, pause: Callable[[], None] = lambda: None) -> None:
-        """Take the account, for sentences and for the key that they must not show, and what lets others run."""
+        """Take the account, whose key no sentence may show, and a function that gives other chats a turn."""
         self._account = account
         self._pause = pause
         self._halves = {Text: "", Reasoning: ""}
         self._messages: dict[Kind, Snapshots] = {Reasoning: Snapshots(), Text: Snapshots()}
         self._told: set[Kind] = set()
-        self._hides = False
+        self._has_unknown_text = False
         self._state = _OPEN
         self._reason = ""
-        self._garbage: Failure | None = None
+        self._spoiled_by: Failure | None = None
         self._unplain = 0
         self.usage: dict[str, Any] | None = None
         self.seen = False
         self.kept = 0
-        """How many messages have come that may be told at the end."""
+        """How many messages are kept: they may be used at the end."""
         self.over = False
         """Whether the end marker came."""
 
     def read(self, events: list[bytes]) -> tuple[list[Piece], Failure | None]:
-        """Return the pieces of the events of one read, neighbours of one kind joined, and the failure behind them.
+        """Return the pieces of the events of one read, and the failure that follows them, if there is one.
 
-        A failure is an event that is not JSON, or an error that the provider reports. Nothing behind the end marker is
-        read.
+        Neighbours of one kind are joined. A failure is an event that is not JSON, or an error that the provider
+        reports. Events after the end marker are ignored.
         """
         pieces: list[Piece] = []
         failure = None
@@ -97,53 +97,53 @@ class ChunkReader:
         return pieces if len(pieces) < 2 else _joined(pieces), failure  # noqa: PLR2004
 
     def read_last(self, events: list[bytes]) -> None:
-        """Take the event that the body's proper end left without its blank line, so that it was never sent whole.
+        """Take the event at the body's proper end that has no blank line, and so may be incomplete.
 
-        Nothing of it is told, and it ends no answer; but what could be text shows that the answer was cut. Raises
-        `Failure` on an error.
+        It yields no pieces and ends no answer; but if it could hold text, the answer was cut. Raises `Failure` if it is
+        an error.
         """
         for event in events:
             if type(event) is not bytes:
                 self._take_unplain(event, [])
                 continue
             self.seen = True
-            if not END.startswith(event.strip()) and self._is_of_answer(event):
+            if not END.startswith(event.strip()) and self._has_content(event):
                 self._state = State.OPEN
 
-    def _is_of_answer(self, event: bytes) -> bool:
-        """Tell whether a text would be missing without an event, or may be because it is cut."""
+    def _has_content(self, event: bytes) -> bool:
+        """Tell whether an event has a part of the answer, or is cut and could have one."""
         try:
             chunk = tolerant.read(tolerant.decoded(event))
         except Failure:
             return True
         if chunk.error is not None:
             raise self._reported(chunk.error)
-        return bool(chunk.said or chunk.message or chunk.hides)
+        return bool(chunk.spans or chunk.message or chunk.has_unknown_text)
 
     def rest(self) -> list[Piece]:
-        """Return what messages say, once, if no text was told: behind it the answer ends, or fails."""
+        """Return the text of the messages, once, if there was no other text. Called before the answer ends or fails."""
         if Text in self._told:
             return []
         kept = {kind: messages.whole for kind, messages in self._messages.items() if kind not in self._told}
-        said = {kind: text for kind, text in kept.items() if text}
-        self._told |= said.keys()
-        return [kind(whole) for kind, text in said.items() if (whole := self._whole(kind, text))]
+        texts = {kind: text for kind, text in kept.items() if text}
+        self._told |= texts.keys()
+        return [kind(whole) for kind, text in texts.items() if (whole := self._whole(kind, text))]
 
     def finish(self) -> list[Piece]:
-        """Return the end of an answer: its marker came, or its body's proper end.
+        """Return the last pieces, after the end marker or the proper end of the body.
 
-        Raises `Failure` if that is none.
+        Raises `Failure` if the answer is not complete.
         """
         is_open, is_told = self._state is State.OPEN, Text in self._told or bool(self._messages[Text].whole)
-        if not self.seen or (self.over and is_open and not is_told and not self._hides):
+        if not self.seen or (self.over and is_open and not is_told and not self._has_unknown_text):
             raise Failure(Code.UP_EMPTY, f"{self._account.name} sent no answer.")
         if self._state is State.DOUBTED or (is_open and not self.over):
             raise Failure(Code.UP_TRUNCATED, f"{self._account.name} cut the answer off before its end.")
         reason = self._account.cleaned(self._reason) or "unknown"
         if reason == FILTERED and not is_told:
             raise Failure(Code.CONTENT_FILTER, f"{self._account.name}'s content filter stopped the answer.")
-        if self._hides and not is_told:
-            raise bad_data()
+        if self._has_unknown_text and not is_told:
+            raise unreadable()
         lone = [Text("\N{REPLACEMENT CHARACTER}")] if self._halves[Text] else []
         return [*self.rest(), *lone, Finish(reason, self.usage)]
 
@@ -168,7 +168,7 @@ class ChunkReader:
             self._count(chunk.usage)
 
     def _take_unplain(self, event: bytes, pieces: list[Piece]) -> None:
-        """Take what is no plain chunk: the end marker, a blank, a chunk of another shape, an error, or garbage."""
+        """Take an event that is not a plain chunk: the end marker, a blank, another shape, an error, or not JSON."""
         self._unplain += 1
         if self._unplain % CHUNKS_PER_TURN == 0:
             self._pause()
@@ -186,7 +186,7 @@ class ChunkReader:
             self._take_chunk(data, pieces)
 
     def _take_stray(self, lines: bytes) -> None:
-        """Take lines that are no event: an error if they say so, else a reason to doubt that the answer is whole."""
+        """Take lines outside of any event: either an error, or a reason to doubt that the answer is complete."""
         try:
             error = tolerant.read(tolerant.decoded(lines)).error
         except Failure:
@@ -213,16 +213,16 @@ class ChunkReader:
         except Failure as failure:
             if self._state not in {State.FINISHED, State.SPOILED}:
                 raise
-            self._state, self._garbage = State.SPOILED, self._garbage or failure
+            self._state, self._spoiled_by = State.SPOILED, self._spoiled_by or failure
             return
         chunk = tolerant.read(body)
-        for kind, text in chunk.said:
+        for kind, text in chunk.spans:
             self._tell(kind, text, pieces)
         if chunk.error is not None:
             raise self._reported(chunk.error)
         self._keep(chunk.message)
         self._count(chunk.usage)
-        self._hides = self._hides or chunk.hides
+        self._has_unknown_text = self._has_unknown_text or chunk.has_unknown_text
         self._end(chunk.ending)
         if not chunk.is_known:
             self._doubt()
@@ -244,20 +244,20 @@ class ChunkReader:
             pieces.append(kind(text))
 
     def _go_on(self) -> None:
-        """Know that the answer goes on behind its finish reason; what came between and was garbage may be a part."""
-        if self._garbage is not None:
-            raise self._garbage
+        """Go back to `OPEN`: more text follows a finish reason. Raises the failure of an unreadable event between."""
+        if self._spoiled_by is not None:
+            raise self._spoiled_by
         self._state, self._reason = State.OPEN, ""
 
     def _keep(self, message: object) -> None:
-        """Keep what a message says, which counts only if nothing else is told."""
+        """Keep the text of a message, which is used only if no other text comes."""
         if message and Text not in self._told:
-            for kind, text in delta_says(message):
+            for kind, text in read_delta(message):
                 self._messages[kind].add(text)
             self.kept += 1
 
     def _count(self, usage: object) -> None:
-        """Keep the usage, unless there is nothing in it."""
+        """Keep the usage, unless it is empty."""
         self.usage = counts(usage) or self.usage
 
     def _end(self, reason: str) -> None:
@@ -265,12 +265,12 @@ class ChunkReader:
             raise Failure(Code.PROVIDER_ERROR, f"{self._account.name} reported an error in its answer.")
         if reason:
             self._reason = reason
-            self._state = State.FINISHED if self._garbage is None else State.SPOILED
+            self._state = State.FINISHED if self._spoiled_by is None else State.SPOILED
 
     def _whole(self, kind: type[Text | Reasoning], text: str) -> str:
         """Join characters that were split over two events as the halves of a surrogate pair.
 
-        Only what the second decoder read can hold such halves, and they cannot be encoded as UTF-8.
+        Only the tolerant decoder lets such halves pass. A lone one cannot be encoded as UTF-8.
         """
         text = self._halves[kind] + text
         self._halves[kind] = text[-1] if "\ud800" <= text[-1] <= "\udbff" else ""

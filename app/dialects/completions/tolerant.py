@@ -1,4 +1,4 @@
-"""Chunks that are not plain -> what they say: content that is no string, errors in any shape, fields of any kind."""
+"""The tolerant decoder, for chunks that are not plain: content of any type, errors in any shape, unknown members."""
 
 import json
 from collections.abc import Mapping
@@ -10,33 +10,33 @@ from ...failure import Failure
 from .. import words
 from ..sentence import plainly_named, read_json
 from ..words import members
-from .content import Said, bad_data, choice_says, hides
+from .content import Spans, has_unknown_text, read_choice, unreadable
 
 MAX_ITEMS = 30_000
-"""How many commas and brackets are decoded of one chunk; of a larger one, only what is needed, up to as many."""
+"""How many commas and brackets one chunk may have to be decoded whole; of a larger one, only needed members are."""
 
 _TEXTS = ("delta", "text", "content", "output_text", "response")
-"""Where an event without choices would have a text."""
+"""Where an event without choices could have a text."""
 
 
 class Chunk(NamedTuple):
-    """What a chunk says that is not plain."""
+    """The content of a chunk that is not plain."""
 
-    said: Said
+    spans: Spans
     message: object
     """Its message, which may be the whole answer so far."""
     usage: object
     ending: str
     error: object
-    """What the provider says went wrong, None if nothing did."""
+    """The error that the provider reports, or None."""
     is_known: bool
     """Whether it has choices or a usage, as all chunks have."""
-    hides: bool
-    """Whether there may be a text in it that is not found."""
+    has_unknown_text: bool
+    """Whether there may be text under a name that is not known."""
 
 
 class _Written(float):
-    """A number that is told as it was written."""
+    """A number that keeps its spelling in the JSON."""
 
     __slots__ = ("text",)
 
@@ -48,7 +48,7 @@ class _Written(float):
 
 
 class _Choices(msgspec.Struct, array_like=True):
-    """A list of which only the first item is looked at."""
+    """A list whose first item alone is decoded."""
 
     first: msgspec.Raw = msgspec.Raw(b"null")
 
@@ -58,37 +58,37 @@ _decode_choices = msgspec.json.Decoder(_Choices).decode
 
 
 def decoded(event: bytes) -> dict[str, Any]:
-    """Return a chunk's members; of a list, in which some wrap a chunk or an error, those of its first.
+    """Return the members of a chunk; some providers wrap it, or an error, in a list.
 
-    Raises `Failure` for what is not JSON in UTF-8.
+    Raises `Failure` if the event is not JSON in UTF-8.
     """
     body = _json(event) if _items(event) <= MAX_ITEMS else _large(event)
     if isinstance(body, list) and body:
         found = members(body[0])
         if len(body) > 1 and any("choices" in members(item) for item in body):
-            raise bad_data()
+            raise unreadable()
         return found
     return members(body)
 
 
 def read(body: Mapping[str, Any]) -> Chunk:
-    """Read a chunk of any shape. Raises `Failure` for text that cannot be told."""
+    """Read a chunk of any shape. Raises `Failure` if it has text that cannot be read."""
     choices, groq = body.get("choices"), members(body.get("x_groq"))
     first = _first(choices)
     choice = members(first)
     usage = groq.get("usage") if body.get("usage") is None else body["usage"]
-    said = choice_says(first)
-    error = words.error_in(body, choice, is_answer=bool(first or usage), is_text=bool(said))
+    spans = read_choice(first)
+    error = words.error_in(body, choice, is_answer=bool(first or usage), is_text=bool(spans))
     is_known = bool(choices and isinstance(choices, list | dict)) or usage is not None
     if not is_known and error is None and any(map(body.get, _TEXTS)):
-        raise bad_data()
+        raise unreadable()
     ending = words.ending(_word(choice.get("finish_reason")), _word(choice.get("native_finish_reason")))
-    is_hiding = not said and (hides(choice) or hides(members(choice.get("delta"))))
-    return Chunk(said, choice.get("message"), usage, ending, error, is_known, is_hiding)
+    has_unknown = not spans and (has_unknown_text(choice) or has_unknown_text(members(choice.get("delta"))))
+    return Chunk(spans, choice.get("message"), usage, ending, error, is_known, has_unknown)
 
 
 def error_in(data: bytes) -> object:
-    """Return the error in the data of an event that calls itself one: an object, or else a sentence."""
+    """Return the error in the data of an event that is marked as an error: an object, or else a sentence."""
     try:
         body = decoded(data)
     except Failure:
@@ -97,26 +97,26 @@ def error_in(data: bytes) -> object:
 
 
 def _first(choices: object) -> object:
-    """Return the first choice that is one; some have an object, or a text, where a list of choices belongs."""
+    """Return the first choice that is not null; some providers send an object instead of a list of choices."""
     if isinstance(choices, list):
         return next((choice for choice in choices[:10] if choice is not None), None)
     return choices if isinstance(choices, dict) else None
 
 
 def _word(value: object) -> str:
-    """Return a finish reason, which may be the type of an object, or in a list."""
+    """Return a finish reason as text; some providers send an object with a `type` or a `reason`, or a list."""
     value = value[0] if isinstance(value, list) and value else value
     value = value.get("type") or value.get("reason") if isinstance(value, dict) else value
     return value if isinstance(value, str) else ""
 
 
 def _items(data: bytes) -> int:
-    """Return about how many values JSON has, which is what decoding it costs."""
+    """Estimate how many values JSON has: the cost of decoding it grows with them."""
     return sum(map(data.count, (b",", b"[", b"{")))
 
 
 def _large(event: bytes) -> dict[str, Any]:
-    """Read of a large chunk only what is used, and of the choices only the first."""
+    """Decode only the members of a large chunk that are used, and only the first choice."""
     raw = plainly_named(_raw_members(event))
     found: dict[str, Any] = {}
     left = MAX_ITEMS
@@ -130,9 +130,9 @@ def _large(event: bytes) -> dict[str, Any]:
 
 
 def _excerpt(name: str, data: bytes) -> object:
-    """Return what can be read of a value that is too large: of an error the sentence; too large is not absent."""
+    """Return a small part of a value that is too large: the sentence and the code of an error, or else True."""
     if name == "choices":
-        raise bad_data()
+        raise unreadable()
     raw = plainly_named(_raw_members(data)) if data.startswith(b"{") else {}
     small = {inner: bytes(raw[inner]) for inner in (*words.SENTENCES, "code", "type") if inner in raw}
     return {inner: _json(value) for inner, value in small.items() if _items(value) < MAX_ITEMS // 100} or True
@@ -142,24 +142,24 @@ def _raw_members(data: bytes) -> Mapping[str, msgspec.Raw]:
     try:
         return _decode_members(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise bad_data(error) from error
+        raise unreadable(error) from error
 
 
 def _first_of(choices: bytes) -> bytes:
-    """Cut a list of choices down to the first."""
+    """Shorten a list of choices to the first."""
     if not choices.startswith(b"["):
         return choices
     try:
         return b"[%b]" % bytes(_decode_choices(choices).first)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise bad_data(error) from error
+        raise unreadable(error) from error
 
 
 def _json(data: bytes) -> Any:  # noqa: ANN401 - JSON is anything
     try:
         return json.loads(data.decode(), parse_float=_Written, parse_constant=_Written, parse_int=_integer)
     except (ValueError, RecursionError) as error:
-        raise bad_data(error) from error
+        raise unreadable(error) from error
 
 
 def _integer(text: str) -> float:
