@@ -22,29 +22,29 @@ if TYPE_CHECKING:
     from .sdk import SDK
 
 CHECK_SECONDS = 8.0
-"""How long a check of a key waits; the sentence of a refusal may take the pool's `ERROR_SECONDS` more."""
+"""How long a check of a key waits; the body of an error answer may take the pool's `ERROR_SECONDS` more."""
 RETRY_SECONDS = 0.2
-"""How long a failed connect is let rest before the second."""
+"""The backoff between a failed connect and the second."""
 MAX_ADDRESSES = 500
-"""For how many base URLs it is remembered whether they may be asked."""
+"""For how many base URLs the result of the endpoint check is cached."""
 
 
 class Upstream:
-    """What all calls share: the connections, and what servers have refused.
+    """The state that all calls share: the connection pools, and the parameters that servers have refused.
 
-    Where a user chose the base URL, the connections lead to public addresses only, and are kept apart from the others:
-    no call ever uses a connection that was made without that check.
+    Where a user chose the base URL, connections lead to public addresses only. They have a pool of their own, so that
+    no such call uses a connection that was made without that check.
     """
 
     def __init__(self, settings: Settings, names: Names | None = None) -> None:
-        """Take the timeouts, and what looks up the names that users choose; nothing is connected yet."""
+        """Take the timeouts, and the look-up for host names that users choose; nothing is connected yet."""
         self._settings = settings
         self._pool = Pool(settings)
         self._guarded_pool = Pool(settings, public_only=True, names=names or Names())
         self._corrections = Corrections()
         self._sender = lru_cache(MAX_ADDRESSES)(self._find_sender)
 
-    def ask(  # noqa: PLR0913 - whom, in which language, for what, and on whose behalf
+    def ask(  # noqa: PLR0913 - the account, the dialect, the request, and how to wait and record
         self,
         account: Account,
         dialect: Dialect,
@@ -54,10 +54,10 @@ class Upstream:
         wait: Wait = wait_alone,
         trace: Trace | None = None,
     ) -> Answer:
-        """Ask for a streamed answer.
+        """Ask for a streamed answer. Raises `Failure`.
 
-        Returns when the provider has accepted, or has not answered within `commit_seconds`. Asks once more where that
-        can do no harm: nothing was answered but that another time, or less, would be better. Raises `Failure`.
+        Returns when the provider has accepted the request, or has not answered within `commit_seconds`. Retries once
+        where no answer was begun: after a failed connect, a short `Retry-After`, or a refused optional parameter.
         """
         started, settings = monotonic(), self._settings
         deadline = started + min(settings.commit_seconds, settings.first_event_timeout_seconds)
@@ -66,7 +66,7 @@ class Upstream:
         return Answer(Reading(exchange, call, settings, started).batches(), exchange.close)
 
     def check(self, account: Account, dialect: Dialect) -> None:
-        """Ask once, at no cost, for the list of models. Raises `Failure` unless the provider takes the key."""
+        """Ask once for the list of models, which is free. Raises `Failure` unless the provider accepts the key."""
         exchange = self._send(Call(account, dialect, monotonic() + CHECK_SECONDS), dialect.MODELS_PATH, None)
         exchange.close()
         if exchange.head is None:
@@ -82,9 +82,9 @@ class Upstream:
         self._guarded_pool.close()
 
     def _send_corrected(self, call: Call, path: str, body: Body) -> Exchange:
-        """Send, and once more without the parameter that is refused.
+        """Send; if an optional parameter is refused, send again without it.
 
-        That request is beside those that the chat may make anyhow: a refusal of this kind costs nothing.
+        That request does not count as a retry: a refusal of this kind costs nothing.
         """
         base_url, dialect = call.account.base_url, call.dialect
         body = self._corrections.without_refused(base_url, body)
@@ -102,7 +102,7 @@ class Upstream:
         return exchange
 
     def _send_twice(self, call: Call, path: str, body: Body) -> Exchange:
-        """Send, and once more after a short delay if that is all that the failure asks for."""
+        """Send; retry once after a short delay if the failure allows it."""
         try:
             return self._send(call, path, body)
         except Failure as failure:
@@ -126,12 +126,12 @@ class Upstream:
 
     @cached_property
     def _sdks(self) -> "tuple[SDK, SDK]":
-        """The SDK over the open connections, and over the guarded ones; commands need neither."""
+        """The SDK over each of the two pools, imported at its first use: commands do not need it."""
         sdk = import_module(".sdk", __package__)
         return sdk.SDK(self._pool), sdk.SDK(self._guarded_pool)
 
     def _find_sender(self, base_url: str, chosen_by_user: bool) -> "SDK":  # noqa: FBT001 - a cache's key
-        """Choose the connections. Raises `ValueError` for what is no address, `Failure` for what users may not ask."""
+        """Choose the pool. Raises `ValueError` for an invalid URL, `Failure` for one that users may not choose."""
         allowed = self._settings.endpoint_allowlist
         if chosen_by_user:
             check_endpoint(base_url, allowed)
@@ -142,7 +142,7 @@ class Upstream:
 
 
 def _delay(failure: Failure) -> float | None:
-    """Return after how many seconds another attempt is worth it, None if it is not."""
+    """Return after how many seconds to retry, or None for a failure that is not retried."""
     if failure.code is Code.UP_CONNECT:
         return RETRY_SECONDS
     delay = failure.headers.get("Retry-After", "")

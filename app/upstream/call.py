@@ -1,4 +1,4 @@
-"""One call of a provider for one chat: whose account is used, how it waits, how often it may be made, what it took."""
+"""One call to a provider for one chat: its account, how it waits, how many attempts it has, and its trace."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,12 +8,12 @@ from .account import Account
 from .dialect import Dialect
 
 MAX_ATTEMPTS = 2
-"""How often one chat may be asked for, whatever went wrong the first time."""
+"""How many requests one chat may cause, whatever went wrong with the first."""
 
 
 @dataclass(slots=True)
 class Trace:
-    """What is known of a call so far, for the record of the chat."""
+    """The figures of a call so far, for the record of the chat."""
 
     attempts: int = 0
     status: int | None = None
@@ -28,7 +28,7 @@ class Trace:
 
 @dataclass(slots=True)
 class Call:
-    """One call. The `deadline`, on the monotonic clock, is the one for the answer's headers."""
+    """One call. `deadline` is the time on the monotonic clock by which the answer's headers must come."""
 
     account: Account
     dialect: Dialect
@@ -36,7 +36,7 @@ class Call:
     wait: Wait = wait_alone
     trace: Trace = field(default_factory=Trace)
     allowed: int = MAX_ATTEMPTS
-    """How many attempts there may be."""
+    """How many attempts are allowed."""
 
     def begin_attempt(self) -> None:
         """Count one more request."""

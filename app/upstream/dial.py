@@ -1,4 +1,4 @@
-"""A new connection to a provider: name look-up, proxy, TCP and TLS, all before one deadline."""
+"""A new connection to a provider: DNS, proxy, TCP and TLS, all within one deadline."""
 
 import errno
 import ipaddress
@@ -25,24 +25,24 @@ from .names import Address, Names
 _MAX_REPLY_BYTES = 16 * 1024
 
 NAMES = Names()
-"""The look-ups of what the operator chose."""
+"""The look-ups of hosts that the operator chose."""
 
 
 class Proxy(NamedTuple):
-    """The way out of a network that lets nobody out directly: an HTTP proxy, asked by CONNECT."""
+    """An HTTP proxy, used with CONNECT: the way out of a network without direct access."""
 
     url: str
     exceptions: str
     """Hosts that are reached directly, in the syntax of `NO_PROXY`."""
 
     def serves(self, origin: Origin) -> bool:
-        """Tell whether an origin is reached over the proxy: only `https`, through which it sees nothing."""
+        """Tell whether an origin is reached through the proxy: only `https`, which the proxy cannot read."""
         asked = f"{origin.host}:{origin.port}"
         direct = proxy_bypass_environment(asked, {"no": self.exceptions})
         return bool(self.url) and origin.scheme == "https" and not direct
 
 
-def dial(  # noqa: PLR0913 - each is a part of where and how
+def dial(  # noqa: PLR0913 - each decides where or how to connect
     origin: Origin,
     tls: ssl.SSLContext,
     proxy: Proxy,
@@ -52,42 +52,42 @@ def dial(  # noqa: PLR0913 - each is a part of where and how
     public_only: bool = False,
     names: Names = NAMES,
 ) -> socket.socket:
-    """Connect to an origin within so many seconds; the socket does not block. Raises `Failure`.
+    """Connect to an origin within so many seconds, and return a non-blocking socket. Raises `Failure`.
 
-    With `public_only`, the host is looked up once, all that it leads to must be public, and it is connected to at one
-    of these very addresses, also by the proxy: a second look-up could give another answer (CVE-2026-54020). The look-up
-    counts as the user's who asks.
+    With `public_only`, the host is looked up once, all its addresses must be public, and one of these addresses is
+    connected to, also by the proxy: a second look-up could give another answer, which is DNS rebinding
+    (CVE-2026-54020). The look-up counts against the limit of the call's user.
     """
     deadline = monotonic() + seconds
     try:
         if proxy.serves(origin):
-            sock = _reach_through(proxy, origin, deadline, names if public_only else None, call)
+            sock = _connect_through(proxy, origin, deadline, names if public_only else None, call)
         else:
             addresses = _addresses((origin.host, origin.port), deadline, names, call, public_only=public_only)
-            sock = _first(addresses, deadline, partial(_connected, call))
-        return _secured(sock, origin.host, tls, deadline, call) if origin.scheme == "https" else sock
+            sock = _connect_first(addresses, deadline, partial(_connect, call))
+        return _start_tls(sock, origin.host, tls, deadline, call) if origin.scheme == "https" else sock
     except ssl.SSLError as error:
         raise Failure(Code.UP_TLS, "The provider's certificate could not be verified.") from error
-    except (socket.gaierror, ValueError) as error:  # a name that cannot be one is a ValueError
+    except (socket.gaierror, ValueError) as error:  # an impossible name is a ValueError
         raise Failure(Code.UP_DNS, "The provider's host name could not be found.") from error
     except TimeoutError as error:
         raise Failure(Code.UP_TIMEOUT, "The provider could not be reached in time.") from error
-    except (OSError, OverflowError) as error:  # a port that cannot be one is an OverflowError
+    except (OSError, OverflowError) as error:  # an impossible port is an OverflowError
         raise Failure(Code.UP_CONNECT, "The provider could not be reached.") from error
 
 
-def _reach_through(proxy: Proxy, origin: Origin, deadline: float, names: Names | None, call: Call) -> socket.socket:
-    """Have the proxy connect: to the host, or to a public address of it that `names` found."""
+def _connect_through(proxy: Proxy, origin: Origin, deadline: float, names: Names | None, call: Call) -> socket.socket:
+    """Connect through the proxy: to the host by its name, or with `names`, to one of its public addresses."""
     if names is None:
-        return _tunnelled(proxy, origin.host, origin.port, call, deadline)
+        return _tunnel(proxy, origin.host, origin.port, call, deadline)
     addresses = _addresses((origin.host, origin.port), deadline, names, call, public_only=True)
-    return _first(addresses, deadline, lambda at, until: _tunnelled(proxy, at[1][0], origin.port, call, until))
+    return _connect_first(addresses, deadline, lambda at, until: _tunnel(proxy, at[1][0], origin.port, call, until))
 
 
-def _first(
+def _connect_first(
     addresses: list[Address], deadline: float, connect: Callable[[Address, float], socket.socket]
 ) -> socket.socket:
-    """Connect to the first address that answers; each has its share of the time that is left."""
+    """Connect to the first address that answers; each gets an equal share of the remaining time."""
     errors: list[OSError] = []
     for number, address in enumerate(addresses):
         share = (deadline - monotonic()) / (len(addresses) - number)
@@ -98,7 +98,7 @@ def _first(
     raise errors[0]
 
 
-def _connected(call: Call, address: Address, deadline: float) -> socket.socket:
+def _connect(call: Call, address: Address, deadline: float) -> socket.socket:
     family, where = address
     sock = socket.socket(family, socket.SOCK_STREAM)
     with _closed_on_failure(sock):
@@ -124,7 +124,7 @@ def _closed_on_failure(sock: socket.socket) -> Iterator[None]:
 def _addresses(
     place: tuple[str, int], deadline: float, names: Names, call: Call, *, public_only: bool
 ) -> list[Address]:
-    """Return the addresses of a host and port; the host may be an address itself."""
+    """Return the addresses of a host and port; the host may be an IP address."""
     host, port = place
     try:
         version = ipaddress.ip_address(host).version
@@ -136,15 +136,15 @@ def _addresses(
     return addresses
 
 
-def _tunnelled(proxy: Proxy, host: str, port: int, call: Call, deadline: float) -> socket.socket:
-    """Have the proxy connect to a host or an address (RFC 9110, section 9.3.6)."""
+def _tunnel(proxy: Proxy, host: str, port: int, call: Call, deadline: float) -> socket.socket:
+    """Open a tunnel through the proxy to a host or an address (RFC 9110, section 9.3.6)."""
     url = urlsplit(proxy.url)
     addresses = _addresses((url.hostname or "", url.port or 80), deadline, NAMES, call, public_only=False)
-    sock = _first(addresses, deadline, partial(_connected, call))
+    sock = _connect_first(addresses, deadline, partial(_connect, call))
     with _closed_on_failure(sock):
         target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}", *_proxy_authorization(url.username, url.password)]
-        sock.sendall("\r\n".join([*lines, "", ""]).encode())  # which a new socket always has room for
+        sock.sendall("\r\n".join([*lines, "", ""]).encode())  # a new socket has room for it
         reply = _reply(sock, deadline, call)
         if not re.match(rb"HTTP/1\.\d 2\d\d\b", reply):
             raise OSError(f"the proxy answered {reply[:100]!r}")
@@ -159,7 +159,7 @@ def _proxy_authorization(user: str | None, password: str | None) -> list[str]:
 
 
 def _reply(sock: socket.socket, deadline: float, call: Call) -> bytes:
-    """Read the proxy's answer up to its blank line, behind which TLS, and so nobody, speaks before us."""
+    """Read the proxy's answer up to its blank line. Nothing follows it, because in TLS the client speaks first."""
     reply = b""
     while b"\r\n\r\n" not in reply:
         data = retry_when_ready(lambda: sock.recv(_MAX_REPLY_BYTES), call.wait, sock, deadline)
@@ -169,8 +169,8 @@ def _reply(sock: socket.socket, deadline: float, call: Call) -> bytes:
     return reply
 
 
-def _secured(sock: socket.socket, host: str, tls: ssl.SSLContext, deadline: float, call: Call) -> ssl.SSLSocket:
-    """Shake hands, verify the certificate and its name."""
+def _start_tls(sock: socket.socket, host: str, tls: ssl.SSLContext, deadline: float, call: Call) -> ssl.SSLSocket:
+    """Do the TLS handshake, which verifies the certificate and its host name."""
     with _closed_on_failure(sock):
         secured = tls.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
     with _closed_on_failure(secured):

@@ -1,4 +1,4 @@
-"""What upstream needs of a dialect, a provider's language. Nothing here knows one."""
+"""The interface of a dialect, a provider's language, as upstream needs it. Nothing here knows a concrete one."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
@@ -14,7 +14,7 @@ Body = dict[str, Any]
 
 
 class Reader(Protocol):
-    """One answer being read."""
+    """Reads one answer."""
 
     @property
     def events(self) -> int:
@@ -22,37 +22,37 @@ class Reader(Protocol):
 
     @property
     def kept(self) -> int:
-        """How many parts of the answer have come that may be told at its end only."""
+        """How many parts of the answer are kept until its end."""
 
     @property
     def usage(self) -> dict[str, Any] | None:
         """The provider's token counts so far, by its own names."""
 
     def read(self, data: bytes, /) -> tuple[list[Piece], Failure | None]:
-        """Return the pieces of one read, and the failure that came behind them, if one did.
+        """Return the pieces of one read, and the failure that follows them, if there is one.
 
         `b""` is the body's proper end. The last piece of the answer is its `Finish`; nothing is read after it, or after
         a failure.
         """
 
     def rest(self) -> list[Piece]:
-        """Return what was kept for the end and not told, when the answer fails."""
+        """Return the pieces that were kept until the end; called when the answer fails."""
 
 
 class Dialect(Protocol):
-    """What each dialect's module offers."""
+    """The interface of each dialect's module."""
 
     MODELS_PATH: str
-    """The path of the list of models, which costs nothing and needs a right key."""
+    """The path of the list of models, which costs nothing and needs a valid key."""
 
     def request(self, chat: Chat, account: Account, family: Family, /) -> tuple[str, Body]:
         """Return the path and the body of the request for a streamed answer."""
 
     def reader(self, account: Account, pause: Callable[[], None], /) -> Reader:
-        """Return what reads the answer. `pause` lets others run; it is called in the middle of long work."""
+        """Return the reader of the answer. `pause` lets other chats run; it is called in the middle of long work."""
 
     def corrected(self, body: Body, failure: Failure, /) -> tuple[Body, str] | None:
-        """Return a body without the parameter that was refused, and its name; None if the failure is another."""
+        """Return the body without a refused parameter, and its name; None for any other failure."""
 
     def refused(self, account: Account, status: int, headers: Mapping[str, str], content: bytes, /) -> Failure:
         """Translate an error answer."""

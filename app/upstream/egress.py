@@ -1,4 +1,4 @@
-"""What may be connected to where a user, not the operator, chose the endpoint."""
+"""Egress rules: which addresses an endpoint that a user chose may have. The operator's endpoints are not checked."""
 
 import ipaddress
 import re
@@ -10,20 +10,20 @@ import httpx2
 from ..failure import Code, Failure
 
 PORTS = frozenset({443})
-"""The ports on which an endpoint of a user's may be."""
+"""The ports that a user's endpoint may have."""
 
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 _NOT_IN_ENDPOINTS = re.compile(r"[\s?#@\\]")
 _NAME = re.compile(r"([a-z0-9-]+\.)+[a-z][a-z0-9-]*")
-"""A host name with a dot. The system's resolver takes a last label that begins with a digit for a part of an address,
-in whatever notation: `2130706433`, `0x7f.1`, `0177.0.0.1` and `127.1` are all 127.0.0.1."""
+"""A host name with a dot. A last label that begins with a digit is refused, because the system's resolver reads it as
+a part of an address, in any notation: `2130706433`, `0x7f.1`, `0177.0.0.1` and `127.1` are all 127.0.0.1."""
 
 _GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
-"""All of IPv6 that is given out to be routed; the rest is loopback, IPv4 in its many disguises (mapped, compatible,
-NAT64), local, multicast, or reserved (https://www.iana.org/assignments/ipv6-address-space)."""
+"""The part of IPv6 that is routed; the rest is loopback, IPv4 inside IPv6 (mapped, compatible, NAT64), local,
+multicast, or reserved (https://www.iana.org/assignments/ipv6-address-space)."""
 
 _SPECIAL_4 = [
-    # https://www.iana.org/assignments/iana-ipv4-special-registry: what Python's `is_global` lets pass.
+    # https://www.iana.org/assignments/iana-ipv4-special-registry: the entries that Python's `is_global` lets pass.
     ipaddress.IPv4Network("192.0.0.0/24"),  # IETF protocol assignments; Oracle's cloud has its metadata here
     ipaddress.IPv4Network("192.31.196.0/24"),  # AS112
     ipaddress.IPv4Network("192.52.193.0/24"),  # AMT
@@ -42,11 +42,11 @@ _SPECIAL_6 = [
     ipaddress.IPv6Network("3fff::/20"),  # documentation
 ]
 _ISATAP = 0x00005EFE
-"""What stands before the IPv4 address that an ISATAP address ends in (RFC 5214, section 6.1), but for two bits."""
+"""The 32 bits before the IPv4 address in an ISATAP address (RFC 5214, section 6.1); two of them may differ."""
 
 
 class Origin(NamedTuple):
-    """Where requests go: connections to one origin may be exchanged for each other."""
+    """The scheme, host and port of a request. A connection can serve any request to its origin."""
 
     scheme: str
     host: str
@@ -54,9 +54,9 @@ class Origin(NamedTuple):
 
 
 def parse(url: str) -> httpx2.URL | None:
-    """Read an address as the client does that connects; None for what is none over http.
+    """Parse a URL with the parser of the HTTP client; None for one that is invalid or not http(s).
 
-    Where the parsers of a check and of a client differ, one is shown what the other does not see (CVE-2026-45400).
+    If a check and the client parsed a URL differently, an attacker could pass the check (CVE-2026-45400).
     """
     try:
         parsed = httpx2.URL(url)
@@ -66,12 +66,12 @@ def parse(url: str) -> httpx2.URL | None:
 
 
 def origin_of(url: httpx2.URL) -> Origin:
-    """Return where a request to an http(s) URL goes, its host in ASCII and small letters."""
+    """Return the origin of an http(s) URL, its host in ASCII and small letters."""
     return Origin(url.scheme, url.raw_host.decode(), _DEFAULT_PORTS[url.scheme] if url.port is None else url.port)
 
 
 def is_public(address: str) -> bool:
-    """Tell whether an IP address is one of the public Internet's, and no other in disguise."""
+    """Tell whether an IP address belongs to the public Internet, and does not wrap another address."""
     try:
         found = ipaddress.ip_address(address)
     except ValueError:
@@ -97,10 +97,10 @@ def is_listed(url: str, allowed: Iterable[str]) -> bool:
 
 
 def check_endpoint(url: str, allowed: Iterable[str]) -> None:
-    """Check the shape of an endpoint that a user chose, when it is set, and again when it is asked.
+    """Check the URL of an endpoint that a user chose, when it is set and again before each request. Raises `Failure`.
 
-    It must be https, on one of `PORTS`, to a public address or a name with a dot; what that leads to is seen when it is
-    connected to. One whose origin is `allowed` may be anything over http. Raises `Failure`.
+    It must be https, on one of `PORTS`, to a public address or a name with a dot; the addresses of a name are checked
+    when it is connected to. If the origin is `allowed`, any http(s) URL will do.
     """
     parsed = parse(url)
     if parsed is None or _NOT_IN_ENDPOINTS.search(url):

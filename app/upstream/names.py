@@ -1,7 +1,7 @@
-"""The addresses of a host name. A name that takes long to look up holds up nobody who asks for another.
+"""DNS look-ups in threads, one for each name (single flight), so that a slow name does not hold up the others.
 
-The system's resolver knows no deadline: who asks gives up in time, and the look-up goes on in its thread. Until it
-ends, it counts as its user's, and whoever asks for the same name waits for the same look-up.
+The system's resolver has no deadline: the caller gives up in time, and the look-up goes on in its thread. Until it
+ends, it counts against its user's limit, and further callers for the same name wait for the same look-up.
 """
 
 import select
@@ -18,9 +18,9 @@ from ..failure import Code, Failure
 from ..wait import Wait
 
 MAX_LOOKUPS = 32
-"""How many names of users' endpoints are looked up at once."""
+"""How many look-ups of users' endpoints may run at once."""
 MAX_LOOKUPS_PER_USER = 2
-"""How many of one user's. One is enough for all of a user's chats, until another endpoint is chosen."""
+"""How many of them for one user. One serves all chats of a user, until another endpoint is chosen."""
 
 Address = tuple[socket.AddressFamily, Any]
 Key = tuple[str | None, str, int]
@@ -29,34 +29,34 @@ Find = Callable[[str, int], list[Any]]
 
 
 def start_thread(do: Callable[[], None]) -> None:
-    """Do something beside what goes on here."""
+    """Run a function in a daemon thread."""
     Thread(target=do, daemon=True).start()
 
 
 def find(host: str, port: int) -> list[Any]:
-    """Look a name up, and wait for it."""
+    """Look a name up; this blocks the thread."""
     return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
 
 
 class Names:
     """The look-ups under way.
 
-    A look-up's thread takes no lock, and does nothing but what is atomic in Python: it may be a native one where all
-    others here are greenlets, which could not wait for each other.
+    The thread of a look-up takes no lock and uses atomic operations only: it may be a native thread while all others
+    are greenlets, and these cannot wait for each other's locks.
     """
 
     def __init__(self, start: Start = start_thread, find: Find = find) -> None:
-        """Take how to start a thread, and how to look a name up there."""
+        """Take the function that starts a thread, and the one that looks a name up in it."""
         self._start = start
         self._find = find
         self._running: dict[Key, _Lookup] = {}
         self._lock = Lock()
 
     def addresses(self, host: str, port: int, deadline: float, wait: Wait, user: str | None = None) -> list[Address]:
-        """Look a name up for a user who chose it, or for the operator (None), who chooses few.
+        """Look a name up for the user who chose it, or for the operator (None), who has no limit.
 
-        Raises `TimeoutError` at the deadline, `socket.gaierror` when there are none, and `Failure` when too many of the
-        user's look-ups, or of all users', have not ended.
+        Raises `TimeoutError` at the deadline, `socket.gaierror` if the name has no address, and `Failure` while too
+        many look-ups of the user, or of all users, are running.
         """
         lookup = self._join((user, host, port))
         lookup.wait(deadline, wait)
@@ -65,7 +65,7 @@ class Names:
         return [(family, where) for family, _, _, _, where in lookup.found]
 
     def _join(self, key: Key) -> "_Lookup":
-        """Return the look-up of a name that is under way, or a new one."""
+        """Return the running look-up of a name, or start one."""
         with self._lock:
             if (running := self._running.get(key)) is not None:
                 return running
@@ -91,7 +91,7 @@ class Names:
     def _run(self, key: Key, lookup: "_Lookup") -> None:
         try:
             lookup.found = self._find(key[1], key[2])
-        except Exception as error:  # noqa: BLE001 - told to all who asked
+        except Exception as error:  # noqa: BLE001 - raised in every caller that waits
             lookup.error = str(error) or type(error).__name__
         finally:
             self._running.pop(key, None)
@@ -99,7 +99,7 @@ class Names:
 
 
 class _Lookup:
-    """One look-up, and all who wait for it: each on a socket of their own, whose other end closes when it is over."""
+    """One look-up. Each caller waits on a socket pair of its own, whose other end is closed when the look-up ends."""
 
     def __init__(self) -> None:
         self.found: list[Any] = []
@@ -112,7 +112,7 @@ class _Lookup:
         here, there = socket.socketpair()
         with here, FileIO(there.detach(), "w") as end:
             self._ends.append(end)
-            if self._ended:  # perhaps before it saw this one
+            if self._ended:  # perhaps before `end` saw this one
                 return
             try:
                 wait(here, select.POLLIN, deadline)
@@ -121,7 +121,7 @@ class _Lookup:
                     self._ends.remove(end)
 
     def end(self) -> None:
-        """Wake all who wait. A `FileIO` closes at once and in any thread, where gevent's sockets would need a loop."""
+        """Wake all callers. A `FileIO` can be closed in any thread; gevent's sockets would need an event loop."""
         self._ended = True
         with suppress(IndexError):
             while True:

@@ -1,7 +1,7 @@
-"""Connections to providers, kept alive and bounded, and one exchange over one of them.
+"""The connection pool, and the exchange of one request and its answer over one of the connections.
 
-Owning the sockets gives what a stock HTTP client does not: a read that times out and can go on, a close that is felt at
-once, no redirects, and addresses that are checked where they are connected to.
+It is our own because a stock HTTP client lacks four things: a read that can go on after a timeout, a close that the
+provider notices at once, no redirects, and addresses that are checked at the moment of connecting.
 """
 
 import ssl
@@ -19,15 +19,15 @@ from .egress import Origin
 from .names import Names
 
 MAX_ERROR_BYTES = 256 * 1024
-"""Room for an error that has the whole question in it, as validators' have."""
+"""Enough for an error that repeats the whole request, as those of validators do."""
 ERROR_SECONDS = 2.0
 MAX_IDLE_CONNECTIONS = 100
 MAX_CONNECTION_SECONDS = 50.0
 STALE_SECONDS = 1.0
-"""How soon a dead connection shows itself."""
+"""How soon a write to a dead connection fails."""
 
 _COMPRESSED = frozenset(b"gzip x-gzip deflate br zstd compress x-compress dcb dcz bzip2 xz".split())
-"""The content codings that would have to be unpacked; what else is called one (`identity`, `utf-8`, ...) is none."""
+"""The content codings that need decompression; other values (`identity`, `utf-8`, ...) do not compress."""
 _OK = range(200, 300)
 
 
@@ -43,13 +43,13 @@ class Refused(Exception):
 
 
 class Exchange:
-    """One request that was sent, and its answer as it comes.
+    """One request that was sent, and its answer, which is read step by step.
 
     Reading raises `Refused` for an error status, and `Failure` when the answer is cut, is compressed, or is not HTTP.
     """
 
     def __init__(self, pool: "Pool", origin: Origin, connection: Connection, call: Call) -> None:
-        """Take the connection, from which the headers have still to come."""
+        """Take the connection; the headers of the answer have not come yet."""
         self._pool = pool
         self._origin = origin
         self._connection: Connection | None = connection
@@ -58,7 +58,7 @@ class Exchange:
         """The answer's status and headers, once they have come."""
 
     def wait_for_head(self, seconds: float) -> Reply | None:
-        """Return the status and the headers, None if they are not here within so many seconds."""
+        """Return the status and the headers, or None if they do not come within so many seconds."""
         if self.head is None and self._connection is not None:
             self.head = self._connection.head(max(seconds, 0))
             if self.head is not None:
@@ -68,7 +68,7 @@ class Exchange:
 
     @property
     def is_refused(self) -> bool:
-        """Whether the headers have come, and say that the request is refused."""
+        """Whether the headers have come with an error status."""
         return self.head is not None and self.head.status not in _OK
 
     def read(self, seconds: float) -> bytes | None:
@@ -86,7 +86,7 @@ class Exchange:
         return self._connection.read(seconds)
 
     def refusal(self) -> Refused:
-        """Read the body of an error, as far as it is short and quick, and return what refuses."""
+        """Read the body of an error answer, up to `MAX_ERROR_BYTES` and `ERROR_SECONDS`, and return the exception."""
         head = self.head or Reply()
         content, deadline = bytearray(), monotonic() + ERROR_SECONDS
         while len(content) < MAX_ERROR_BYTES and self._connection is not None:
@@ -101,32 +101,32 @@ class Exchange:
         return Refused(head.status or 0, head.named(), bytes(content))
 
     def settle(self, seconds: float) -> None:
-        """Wait a little for the end of a body of which nothing more is wanted, so that its connection can be kept."""
+        """Wait a little for the proper end of the body, whose bytes are not needed, so that the connection is kept."""
         if self._connection is not None:
             self._connection.settle(seconds)
 
     def close(self) -> None:
-        """Let go of the connection: kept for the next request if the answer is over, else closed at once."""
+        """Give the connection back to the pool if the answer is over, else close it at once."""
         connection, self._connection = self._connection, None
         if connection is not None:
             self._pool.release(self._origin, connection)
 
 
 def _refuse_compressed(head: Reply) -> None:
-    """Raise `Failure` for compressed bytes: nobody asked for them, and they are never unpacked."""
+    """Raise `Failure` for a compressed answer: it was not asked for, and is never decompressed."""
     codings = head.named().get("content-encoding", "").lower().encode().split(b",")
     if head.status in _OK and _COMPRESSED.intersection(coding.strip() for coding in codings):
         raise Failure(Code.UP_ENCODING, "The provider's answer is compressed, which was not asked for.")
 
 
 class Pool:
-    """Sends requests over connections of its own, and keeps those that are idle.
+    """A bounded pool of idle keep-alive connections, which sends requests over them or over new ones.
 
-    One that is `public_only` connects to addresses of the public Internet alone.
+    With `public_only`, it connects to addresses of the public Internet alone.
     """
 
     def __init__(self, settings: Settings, *, public_only: bool = False, names: Names = NAMES) -> None:
-        """Take the timeouts, the proxy, and where names are looked up; nothing is connected yet."""
+        """Take the timeouts, the proxy and the name look-up; nothing is connected yet."""
         self._public_only = public_only
         self._names = names
         self._connect_seconds = settings.connect_timeout_seconds
@@ -136,10 +136,10 @@ class Pool:
         self._lock = Lock()
 
     def send(self, origin: Origin, request: bytes, call: Call) -> Exchange:
-        """Send a whole request. Returns when the headers are here, or have not come by the call's deadline.
+        """Send a whole request. Returns when the headers are here, or at the call's deadline without them.
 
-        An idle connection may have died unnoticed. When it turns out so at once, nothing was answered over it, and the
-        request goes out once more over a new one; later, the provider may have begun to work, and to bill.
+        An idle connection may have been closed without notice. If it fails at once and without an answer, the request
+        is sent again over a new one. If it fails later, it is not: the provider may have begun to work, and to bill.
         """
         started, idle = monotonic(), self._take(origin)
         if idle is not None:
@@ -152,7 +152,7 @@ class Pool:
         return self._exchange(origin, None, request, call)
 
     def _exchange(self, origin: Origin, connection: Connection | None, request: bytes, call: Call) -> Exchange:
-        """Send over a connection, or a new one."""
+        """Send over this connection, or over a new one."""
         call.begin_attempt()
         connection = connection or self._connect(origin, call)
         exchange = Exchange(self, origin, connection, call)
@@ -170,7 +170,7 @@ class Pool:
         )
 
     def _take(self, origin: Origin) -> Connection | None:
-        """Return the idle connection to an origin that was used last, unless it has ended."""
+        """Return the usable idle connection to an origin that was used last, or None."""
         while (connection := self._pop(origin)) is not None:
             if _is_usable(connection):
                 return connection
@@ -186,7 +186,7 @@ class Pool:
             return found[1]
 
     def release(self, origin: Origin, connection: Connection) -> None:
-        """Keep a connection whose answer is over, close any other; close idle ones that have ended, or are too many."""
+        """Keep a connection whose answer is over, or close it; also close idle ones that are dead or too many."""
         if not connection.finished():
             connection.close()
             return

@@ -1,7 +1,7 @@
-"""The OpenAI SDK: sends the requests of the dialects that are OpenAI's, and raises for an error status.
+"""The OpenAI SDK: it sends the requests of OpenAI's dialects over our connections, and raises for an error status.
 
-It sends over our own connections and never reads a stream. `_Client` overrides how a request is built, which would cost
-more than all the rest of a chat, and would add what the environment (`OPENAI_*`) and this machine tell.
+It never reads a stream. `_Client` overrides how a request is built: the SDK's own way costs more than all the rest of a
+chat, and adds headers about this machine and from the environment (`OPENAI_*`).
 """
 
 from collections.abc import Mapping
@@ -33,9 +33,9 @@ class SDK:
         """What the SDK's own `get` and `post` would construct for each request, at a seventh of its cost."""
 
     def send(self, call: Call, path: str, body: Mapping[str, Any] | None) -> Exchange:
-        """POST a body as JSON, or GET where there is none. Returns with the headers, or at the call's deadline.
+        """POST a body as JSON, or GET without one. Returns with the headers, or at the call's deadline without them.
 
-        Raises `Refused` for an error status, and `Failure` where the provider cannot be reached.
+        Raises `Refused` for an error status, and `Failure` if the provider cannot be reached.
         """
         options = copy(self._options["get" if body is None else "post"])
         options.url, options.extra_json = path, _Outgoing(call, body)  # type: ignore[assignment]
@@ -49,14 +49,14 @@ class SDK:
 
 
 class _Outgoing(NamedTuple):
-    """What is to be sent; the SDK hands it on to where the request is built."""
+    """The call and its body, which the SDK passes through to `_build_request`."""
 
     call: Call
     body: Mapping[str, Any] | None
 
 
 class _Client(openai.OpenAI):
-    """The SDK's client, which adds nothing to a request and leaves its answer unread."""
+    """The SDK's client, changed so that it adds nothing to a request and does not read the answer."""
 
     def _build_request(self, options: Any, *, retries_taken: int = 0) -> httpx2.Request:  # noqa: ANN401, ARG002
         call, body = options.extra_json
@@ -77,16 +77,16 @@ class _Client(openai.OpenAI):
 
 
 class _Transport(httpx2.BaseTransport):
-    """Sends what the SDK has built over our connections."""
+    """The SDK's transport: it sends over our connection pool."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Send a request; the answer stays where it is, in an `Exchange`, but for the body of an error.
+        """Send a request; the answer stays unread in an `Exchange`, except for the body of an error.
 
-        Where the headers are not here in time, a 200 is assumed: the client's own headers have to go out now, and the
-        exchange goes on waiting for the provider's.
+        If the headers do not come in time, the status 200 is assumed: the client has to get its own headers now, and
+        the exchange goes on waiting for the provider's.
         """
         exchange = self._pool.send(origin_of(request.url), _bytes(request), request.extensions["call"])
         if exchange.is_refused:
