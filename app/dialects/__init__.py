@@ -1,1 +1,1 @@
-"""Dialects: the languages that providers speak. A module each; `upstream.dialect` has what each offers."""
+"""Dialects: the languages that providers speak, one module each. `upstream.dialect` has their interface."""

@@ -1,4 +1,4 @@
-"""What a provider says when it refuses -> the failure that a person is told."""
+"""A provider's error answer -> the `Failure` that is shown to a person."""
 
 import re
 from collections.abc import Mapping
@@ -8,21 +8,21 @@ from math import ceil
 
 from ..failure import Code, Failure
 from ..upstream.account import Account
-from .sentence import layers, plainly_named, read, read_json, sentence
+from .sentence import layers, normalised, read, read_json, sentence
 
 _VERSION = re.compile(r"/v\d")
 
 _SECONDS = re.compile(r"(\d{1,10})(\.\d{0,10})?", re.ASCII)
 _DATE = re.compile(r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT", re.ASCII)
 MAX_DELAY_SECONDS = 3600
-"""The longest delay that is passed on: a client that obeys a longer one would seem to be broken."""
+"""The longest `Retry-After` that is passed on: with a longer one, a client would seem to hang."""
 
 _HINT = "The base URL may be wrong: most end in /v1."
 
 _WRONG_KEY = re.compile(r"(incorrect|invalid) api[ -]key|api[ -]key (is )?(not valid|incorrect|invalid)", re.IGNORECASE)
 
 _STATUSES = ("code", "status", "statuscode", "httpstatus", "httpcode", "errorcode", "errcode", "rawstatuscode")
-"""Where an error may have a status of HTTP's, by the members' plain names."""
+"""The members in which an error may have an HTTP status, by their normalised names."""
 _CODES = {
     402: Code.PROVIDER_QUOTA,
     403: Code.PROVIDER_DENIED,
@@ -34,7 +34,7 @@ _CODES = {
 
 
 def refused(account: Account, status: int, headers: Mapping[str, str], content: bytes) -> Failure:
-    """Translate a provider's error answer: its status, `Retry-After` and message, cleaned of secrets.
+    """Translate an error answer: its status, `Retry-After` and message, cleaned of secrets.
 
     A redirect is refused, never followed, because the request carries a key.
     """
@@ -42,7 +42,7 @@ def refused(account: Account, status: int, headers: Mapping[str, str], content: 
         return Failure(Code.UP_REDIRECT, f"{account.name} answered with a redirect, which is not followed.")
     error, known = read(content, headers), status if status < 600 else 500  # noqa: PLR2004 - `fetch` rejects any higher
     failure = _failure(account, known, error, f"{account.name} answered with status {status}.")
-    if failure.status == 404 and _is_lost(account, error):  # noqa: PLR2004
+    if failure.status == 404 and _is_wrong_path(account, error):  # noqa: PLR2004
         failure.message = f"{failure.message.removesuffix('.')}. {_HINT}"
     if failure.code is not Code.PROVIDER_AUTH and (delay := _delay(headers.get("retry-after", ""))):
         failure.headers = {"Retry-After": delay}
@@ -50,21 +50,21 @@ def refused(account: Account, status: int, headers: Mapping[str, str], content: 
 
 
 def reported(account: Account, error: object) -> Failure:
-    """Translate an error in an answer's stream, or in its place; its own status if it carries one, else 500."""
-    codes = (str(members.get(name)) for members in map(plainly_named, layers(error)) for name in _STATUSES)
+    """Translate an error inside a stream, or in place of one. The status is the error's own, or else 500."""
+    codes = (str(members.get(name)) for members in map(normalised, layers(error)) for name in _STATUSES)
     status = next((int(code) for code in codes if re.fullmatch(r"[45]\d\d", code, re.ASCII)), 500)
     return _failure(account, status, error, f"{account.name} reported an error in its answer.")
 
 
 def error_answer(content: bytes) -> object:
-    """Return the error that a whole body is in place of an answer: JSON of any shape without choices; else None."""
+    """Return a whole body as an error, if it is JSON of any shape without choices; else None."""
     body = read_json(content)
     first = body[0] if isinstance(body, list) and body else body
     return None if isinstance(first, dict) and first.get("choices") is not None else body
 
 
 def blames(content: bytes, headers: Mapping[str, str], parameter: str, *, in_words: bool) -> bool:
-    """Tell whether an error answer is about a parameter: by name, or `in_words` in a sentence."""
+    """Tell whether an error answer is about a parameter: by a member, or with `in_words` also by its sentence."""
     error = read(content, headers)
     named = re.compile(rf"(?<![a-z0-9]){parameter.replace('_', '[ _-]?')}(?![a-z0-9])", re.IGNORECASE)
     found = layers(error)
@@ -82,13 +82,13 @@ def _failure(account: Account, status: int, error: object, otherwise: str) -> Fa
     return Failure(_code(status, error), message or otherwise, status=status)
 
 
-def _is_lost(account: Account, error: object) -> bool:
-    """Tell whether a 404 may mean that there is no such path, rather than no such model."""
+def _is_wrong_path(account: Account, error: object) -> bool:
+    """Tell whether a 404 may mean a wrong path, not an unknown model."""
     return account.is_elsewhere and (not isinstance(error, dict | list) or not _VERSION.search(account.base_url))
 
 
 def _delay(value: str) -> str:
-    """Return a `Retry-After` as it is passed on (RFC 9110, section 10.2.3): nothing if it is none, or too long."""
+    """Return a `Retry-After` to pass on (RFC 9110, section 10.2.3); empty if it is invalid or too long."""
     if _SECONDS.fullmatch(value):
         whole = ceil(float(value))
         return str(whole) if whole <= MAX_DELAY_SECONDS else ""
@@ -100,9 +100,9 @@ def _delay(value: str) -> str:
 
 
 def _code(status: int, error: object) -> Code:
-    theirs = {str(layer.get(name)) for layer in layers(error) for name in ("code", "type")}
-    if "insufficient_quota" in theirs:
+    codes = {str(layer.get(name)) for layer in layers(error) for name in ("code", "type")}
+    if "insufficient_quota" in codes:
         return Code.PROVIDER_QUOTA
-    if "content_filter" in theirs:
+    if "content_filter" in codes:
         return Code.CONTENT_FILTER
     return _CODES.get(status) or (Code.PROVIDER_BAD_REQUEST if status < 500 else Code.PROVIDER_ERROR)  # noqa: PLR2004

@@ -1,4 +1,4 @@
-"""Server-sent events out of bytes (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
+"""Bytes -> server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
 
 import re
 from itertools import dropwhile
@@ -9,36 +9,36 @@ MAX_EVENT_BYTES = 1024 * 1024
 MAX_STREAM_BYTES = 32 * 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
 
-# Lines of an event, each found without a look at the others: there may be half a million.
+# One pattern for each kind of line, so that an event of half a million lines needs no loop in Python.
 _DATA = re.compile(rb"^data(?:: ?(.*))?$", re.MULTILINE)
 _ERROR = re.compile(rb"^error:(.*)$", re.MULTILINE | re.IGNORECASE)
 _FAILED = re.compile(
     rb"^event: {0,9}[\w.:/-]{0,99}?(?:error|fail|exception|abort)[\w.:/-]{0,99} {0,9}$", re.MULTILINE | re.IGNORECASE
 )
-"""An event whose name says that it is an error, whatever its data says."""
+"""The name of an event that marks an error, whatever its data is."""
 _COMMENT = re.compile(rb"^:.*\n?", re.MULTILINE)
 _STRAY = re.compile(rb"^(?!:|(?:data|event|id|retry)(?::|$)|[^\S\n]*$).+$", re.MULTILINE)
 
 
 class ErrorEvent(bytes):
-    """The data of an event that calls itself an error, by its `event` or, as llama.cpp's, in place of `data`."""
+    """The data of an event that is marked as an error: by its `event`, or as in llama.cpp by `error:` for `data:`."""
 
 
 class StrayLines(bytes):
-    """Lines in a stream that are neither a comment nor a field of an event: what a server says that breaks down."""
+    """Lines in a stream that are neither a comment nor a field: a server that crashes writes its error this way."""
 
 
 class EventReader:
-    """Turns a stream's bytes, however split, into the data of its events."""
+    """An incremental parser: the bytes of a stream, split anywhere -> the data of its events."""
 
     def __init__(self) -> None:
         """Start before the first byte."""
         self._start = b""
         self._begun = False
         self.rest = bytearray()
-        """What came behind the last whole event."""
+        """The bytes after the last complete event."""
         self.blocks = 0
-        """How many events have come, with those that are dropped here."""
+        """How many events have come, including those that are dropped."""
         self._is_stream = False
         self._kept = bytearray()
         self._total = 0
@@ -47,8 +47,8 @@ class EventReader:
     def feed(self, data: bytes) -> list[bytes]:
         """Return the data of all events that `data` completes; comments and events without data are dropped.
 
-        An event is complete at its blank line, so one that the stream's end cuts is never returned. Raises `Failure`
-        over a megabyte for one event, or 32 for the stream.
+        An event is complete at its blank line, so an event that the end of the stream cuts is never returned. Raises
+        `Failure` above 1 MiB for one event, or 32 MiB for the stream.
         """
         self._total += len(data)
         if not self._begun:
@@ -67,18 +67,18 @@ class EventReader:
         return found if self._is_stream else self._begun_stream(events, found)
 
     def last(self) -> list[bytes]:
-        """Return the data of the event that the body's end left without its blank line, and perhaps cut."""
+        """Return the data of the last event, which has no blank line and may be incomplete."""
         return _data([bytes(self.rest)])
 
     @property
     def whole(self) -> bytes:
-        """What came in place of a stream, from where it looks like JSON; at most about as much as one event."""
+        """The body, if it is not a stream, from the first bytes that look like JSON; limited to about one event."""
         return bytes(self._kept + self.rest)
 
     def _joined(self, data: bytes) -> bytes:
-        """Return the rest with these bytes behind it if that ends an event, else keep them and return nothing.
+        """Return the rest and these bytes if they complete an event; else keep both and return nothing.
 
-        Only what is new is searched: an event may come in many reads.
+        Only the new bytes are searched, because an event may come in many reads.
         """
         seam = len(self.rest) - 1
         self.rest += data
@@ -91,7 +91,7 @@ class EventReader:
         return data
 
     def _begun_stream(self, events: list[bytes], found: list[bytes]) -> list[bytes]:
-        """Return what was found, without stray lines from before a stream: a whole answer in its place has such."""
+        """Return the events, without stray lines before the first: a body that is not a stream consists of them."""
         found = [*dropwhile(lambda event: type(event) is StrayLines, found)]
         self._is_stream = bool(found)
         if not found:
@@ -99,7 +99,7 @@ class EventReader:
         return found
 
     def _keep(self, events: list[bytes]) -> None:
-        """Keep what is no event: a whole answer in place of a stream may have blank lines, too."""
+        """Keep the bytes of a body that is not a stream; it may have blank lines, too."""
         if not self._kept:
             events = [_COMMENT.sub(b"", event) for event in events]
             events = [*dropwhile(lambda event: not event.lstrip().startswith((b"{", b"[")), events)]
@@ -107,13 +107,13 @@ class EventReader:
             self._kept += b"".join(events)
 
     def _without_bom(self, data: bytes) -> bytes:
-        """Drop a byte order mark, of which the first reads may bring a part each."""
+        """Drop a byte order mark, which may be split over the first reads."""
         self._start += data
         self._begun = len(self._start) >= len(_BOM) or not _BOM.startswith(self._start)
         return self._start.removeprefix(_BOM) if self._begun else b""
 
     def _with_line_feeds(self, data: bytes) -> bytes:
-        """Turn CRLF and CR line ends, which hardly anybody sends, into LF."""
+        """Turn the line ends CRLF and CR, which are rare, into LF."""
         follows_cr, self._ended_in_cr = self._ended_in_cr, data.endswith(b"\r") if data else self._ended_in_cr
         if follows_cr and data.startswith(b"\n"):
             data = data[1:]
@@ -121,7 +121,7 @@ class EventReader:
 
 
 def _is_too_large(event: bytes | bytearray) -> bool:
-    """Tell whether one event is too large; the first half of a blank line is not yet part of the last."""
+    """Tell whether one event is too large; a line feed at its end may belong to the blank line."""
     return len(event.removesuffix(b"\n")) > MAX_EVENT_BYTES
 
 
@@ -130,7 +130,7 @@ def _too_large() -> Failure:
 
 
 def _data(events: list[bytes]) -> list[bytes]:
-    """Return what is in these events, nearly all of which have one line."""
+    """Return the data of these events, nearly all of which have one line."""
     found: list[bytes] = []
     for event in events:
         if event.startswith(b"data: ") and b"\n" not in event:
@@ -143,7 +143,7 @@ def _data(events: list[bytes]) -> list[bytes]:
 
 
 def _events(event: bytes) -> list[bytes]:
-    """Return the data of an event, and the lines in it that no field begins; what only looks like one is told apart."""
+    """Return the data of an event of several lines, with errors and stray lines as their own types."""
     data = b"\n".join(_DATA.findall(event))
     errors = [line.strip() or b"{}" for line in _ERROR.findall(event)]
     if errors or _FAILED.search(event):

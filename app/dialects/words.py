@@ -1,13 +1,13 @@
-"""What a provider's words mean: why an answer ended, and which members of a chunk tell of an error."""
+"""The vocabulary of providers: their finish reasons, and the members of a chunk that report an error."""
 
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-from .sentence import plainly_named
+from .sentence import normalised
 
 FAILED = "error"
-"""The reason of an answer that did not end but failed."""
+"""The finish reason of an answer that failed."""
 FILTERED = "content_filter"
 LENGTH = "length"
 
@@ -29,12 +29,12 @@ _MEANINGS = (
         ),
     ),
 )
-"""How providers call a content filter, the limit of a length, and a failure; the first that is found counts."""
+"""The names that providers use for a content filter, a length limit, and a failure; the first match counts."""
 _NO_REASON = {"null", "none", "nil", "undefined", "not_finished", "unspecified", "finish_reason_unspecified"}
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _GAP = re.compile(r"[^a-z0-9]+")
 
-# Names of members as `plainly_named` has them.
+# Names of members, as `normalised` returns them.
 
 _ERROR_CODES = ("errorcode", "errcode", "errno")
 _ERROR_SENTENCES = ("errormessage", "errormsg", "errmessage", "errmsg")
@@ -42,17 +42,17 @@ _ERRORS = (
     *("error", "errors", "err", "exception", "errortype", "errordetail", "errorinfo"),
     *(*_ERROR_CODES, *_ERROR_SENTENCES),
 )
-"""Members that only an error has, unless they are empty."""
+"""Members that mean an error, unless they are empty."""
 _INNER_ERRORS = ("error", "errors", "errorcode", "errormessage", "errormsg")
-"""Those of them that are looked for in a choice, its delta and its message."""
+"""The ones that are searched for in a choice, its delta and its message."""
 _CODES = ("code", "statuscode")
 _KINDS = ("object", "type", "status")
-"""Members that say `error` where an object of another kind would say its own name."""
+"""Members that have the kind of an object; it may be `error`."""
 SENTENCES = ("message", "msg", "statusmsg", "detail")
 _WRAPPER = re.compile("x_|base_resp$")
-"""Members of a chunk in which the same members may be, as in `x_groq` and `base_resp`."""
+"""Members of a chunk that may wrap an error, such as `x_groq` and `base_resp`."""
 NAMES = frozenset({*_ERRORS, *_CODES, *_KINDS, *SENTENCES, "success", "baseresp", "xgroq"})
-"""All that is looked at to find an error in a large chunk."""
+"""All members that are read to find an error in a large chunk."""
 
 _NOTHING = Literal[0, "", "0"] | None
 _SUCCESS = Literal[0, 200, "", "0", "200"] | None
@@ -68,28 +68,31 @@ PLAIN = (
     *((name, _SUCCESS, None) for name in ("code", "status_code", "status")),
     *((name, _KIND, None) for name in ("object", "type")),
 )
-"""As they are mostly spelt, with their harmless values, as fields of a plain chunk; any other value makes it none."""
+"""The usual spellings of these members, with their harmless values, as fields of a plain chunk. With any other value,
+a chunk is not plain."""
 
 _HARMLESS = {"", "0", "200", "false", "none", "null", "no_error", "no error"}
-_WELL = re.compile(r"(?!.*\b(?:not|no|un\w+|without)\b)(?:\w+ ){0,2}(?:ok|success\w*|succeeded|成功|完成)", re.ASCII)
-"""A word or a sentence that says "no error" where an error's would stand."""
-_WELL_SAID = re.compile(
+_SUCCESS_ONLY = re.compile(
+    r"(?!.*\b(?:not|no|un\w+|without)\b)(?:\w+ ){0,2}(?:ok|success\w*|succeeded|成功|完成)", re.ASCII
+)
+"""A word or a sentence that means "no error" in the place of an error."""
+_SUCCESS_WORDS = re.compile(
     r"\b(?:success\w*|succeeded|completed|processed|done|no errors?)\b|(?:成功|完成|正常)", re.ASCII
 )
-_ILL_SAID = re.compile(
+_FAILURE_WORDS = re.compile(
     r"\b(?:not|un\w+|without|fail\w*|cannot|but|before|time\w*|partial\w*|denied|(?<!no )errors?)\b"
     r"|[不未没]|失败|错误|异常",
     re.ASCII,
 )
-"""What a sentence has beside a code of its provider's own if that means success, and what if not."""
+"""Words in a sentence that mean success, and words that mean failure, for codes that are a provider's own."""
 _FAILURE_KINDS = {"error", "failed", "failure"}
 _MAX_DEPTH = 5
 
 
 def ending(reason: str, native_reason: str = "") -> str:
-    """Return why an answer ended: `error`, `content_filter`, `length`, the reason by its own name, or "" for none.
+    """Return the finish reason: `error`, `content_filter`, `length`, any other by its own name, or "" without one.
 
-    A native reason is that of the provider behind an aggregator: it tells what the aggregator's hides.
+    The native reason is that of the provider behind an aggregator, and more exact than the aggregator's.
     """
     ours, native = _meaning(reason), _meaning(native_reason)
     if FAILED in {ours, native} or not ours:
@@ -105,14 +108,14 @@ def _meaning(reason: str) -> str:
 
 
 def error_in(body: Mapping[str, Any], choice: Mapping[str, Any], *, is_answer: bool, is_text: bool) -> object:
-    """Return what a chunk says went wrong, None if nothing did; an empty error beside an answer is none.
+    """Return the error that a chunk reports, or None. Beside an answer, an empty error is ignored.
 
-    `is_answer` means that the chunk has a choice or a usage, `is_text` that the choice says something.
+    `is_answer` means that the chunk has a choice or a usage, `is_text` that the choice has text or reasoning.
     """
-    wrapped = [plainly_named(members(value)) for name, value in body.items() if _WRAPPER.match(name)]
-    inside = map(plainly_named, (choice, members(choice.get("delta")), members(choice.get("message"))))
+    wrapped = [normalised(members(value)) for name, value in body.items() if _WRAPPER.match(name)]
+    inside = map(normalised, (choice, members(choice.get("delta")), members(choice.get("message"))))
     inner = [{name: place.get(name) for name in _INNER_ERRORS} for place in inside]
-    body = plainly_named(body)
+    body = normalised(body)
     places: list[Mapping[str, Any]] = [body, *wrapped, *inner]
     for place in places:
         if _is_error(place, is_answer=is_answer):
@@ -130,32 +133,34 @@ def error_in(body: Mapping[str, Any], choice: Mapping[str, Any], *, is_answer: b
 
 
 def is_harmless(value: object, depth: int = _MAX_DEPTH) -> bool:
-    """Tell whether a value says "no error", as all that is in it does."""
+    """Tell whether a value, with all its inner values, means "no error"."""
     if not value:
         return True
     if isinstance(value, list | dict):
         inside: Iterable[object] = value.values() if isinstance(value, dict) else value
         return depth > 0 and all(is_harmless(item, depth - 1) for item in inside)
     word = str(value)[:100].strip().rstrip(".!。").lower() if isinstance(value, str | int) else "?"
-    return word in _HARMLESS or bool(_WELL.fullmatch(word))
+    return word in _HARMLESS or bool(_SUCCESS_ONLY.fullmatch(word))
 
 
 def members(value: object) -> dict[str, Any]:
-    """Return an object's members, none of anything else."""
+    """Return the members of an object; empty for any other value."""
     return value if isinstance(value, dict) else {}
 
 
 def _is_error(place: Mapping[str, Any], *, is_answer: bool) -> bool:
-    """Tell whether there is a member of an error; beside an answer, a code for success takes back a mere sentence."""
+    """Tell whether an object has a member of an error. Beside an answer, a success code outweighs a mere sentence."""
     found = [name for name in _ERRORS if place.get(name) is not None and not is_harmless(place[name])]
-    is_well = any(place.get(name) is not None and is_harmless(place[name]) for name in (*_ERROR_CODES, *_CODES))
-    return bool(found) and not (is_answer and is_well and set(found) <= {*_ERROR_SENTENCES})
+    has_success_code = any(
+        place.get(name) is not None and is_harmless(place[name]) for name in (*_ERROR_CODES, *_CODES)
+    )
+    return bool(found) and not (is_answer and has_success_code and set(found) <= {*_ERROR_SENTENCES})
 
 
 def _has_failure_code(place: Mapping[str, Any], *, is_text: bool) -> bool:
-    """Tell whether there is a code that means failure, with a sentence.
+    """Tell whether an object has a sentence, and a code that means failure.
 
-    Beside text, only a status of HTTP's is one: what others mean is not known.
+    Beside text, only an HTTP status counts: the meaning of other codes is not known.
     """
     sentence = _sentence(place, SENTENCES)
     if not sentence:
@@ -163,12 +168,12 @@ def _has_failure_code(place: Mapping[str, Any], *, is_text: bool) -> bool:
     codes = [str(code) for name in _CODES if isinstance(code := place.get(name), str | int) and not is_harmless(code)]
     if place.get("success") is False or any(map(_is_failed_status, [*codes, str(place.get("status"))])):
         return True
-    return bool(codes) and not is_text and not _is_well_said(sentence)
+    return bool(codes) and not is_text and not _means_success(sentence)
 
 
-def _is_well_said(sentence: object) -> bool:
+def _means_success(sentence: object) -> bool:
     said = str(sentence)[:200].lower()
-    return bool(_WELL_SAID.search(said)) and not _ILL_SAID.search(said)
+    return bool(_SUCCESS_WORDS.search(said)) and not _FAILURE_WORDS.search(said)
 
 
 def _is_failed_status(code: str) -> bool:
@@ -176,7 +181,7 @@ def _is_failed_status(code: str) -> bool:
 
 
 def _complaint(place: Mapping[str, Any]) -> Any:  # noqa: ANN401 - JSON is anything
-    """Return the error object, or one made of the code and the sentence that stand in its place."""
+    """Return the error object, or make one of the code and the sentence."""
     for error in (place.get("error"), place.get("errors")):
         if isinstance(error, dict | list) and not is_harmless(error):
             return error
@@ -185,6 +190,6 @@ def _complaint(place: Mapping[str, Any]) -> Any:  # noqa: ANN401 - JSON is anyth
 
 
 def _sentence(place: Mapping[str, Any], names: tuple[str, ...]) -> object:
-    """Return the first sentence under these names, or what may have one inside."""
+    """Return the first value under these names that is not harmless: a sentence, or a list or object with one."""
     found = [place[name] for name in names if isinstance(place.get(name), str | list | dict)]
     return next((sentence for sentence in found if not is_harmless(sentence)), None)

@@ -22,13 +22,13 @@ MAX_EVENTS_WITHOUT_A_PIECE = 100_000
 """How many events, comments among them, may bring nothing of the answer, one after the other."""
 
 _OPTIONAL = "stream_options"
-"""The one parameter without which an answer is as good; only its usage may be missing."""
+"""The one optional parameter: without it, only the usage may be missing."""
 _REFUSING = frozenset({400, 422, 500, 501})
-"""The statuses with which a parameter is refused; some servers fail over one that they do not know."""
+"""The statuses of a refused parameter; some servers answer 500 to one that they do not know."""
 
 
 class Quirks(NamedTuple):
-    """How a provider differs from the others.
+    """The differences of a provider from the others.
 
     `stream_options` go with every request. `developer_role` is the provider's name for the role `developer`.
     """
@@ -41,7 +41,7 @@ _NO_QUIRKS = Quirks()
 
 
 def request(chat: Chat, account: Account, family: Family) -> tuple[str, Body]:
-    """Return the path and the body: what the model takes of what the chat, or its family, sets."""
+    """Return the path and the body, with the parameters that the model accepts."""
     quirks: Quirks = account.quirks or _NO_QUIRKS
     body: Body = {"model": chat.model, "messages": _messages(chat, quirks), "stream": True}
     limit = chat.max_tokens or family.output_limit
@@ -64,9 +64,9 @@ def _messages(chat: Chat, quirks: Quirks) -> list[dict[str, Any]]:
 
 
 def corrected(body: Body, failure: Failure) -> tuple[Body, str] | None:
-    """Return the body without the optional parameter and its name, if that, or a part of it, was refused.
+    """Return the body without the optional parameter, and its name, if that or a part of it was refused.
 
-    Where the chat's own texts have the same words, a sentence that has them may be about those.
+    The sentence of the error counts only if the chat itself does not contain the parameter's name.
     """
     refusal = failure.__cause__
     if failure.status not in _REFUSING or not isinstance(refusal, Refused) or _OPTIONAL not in body:
@@ -80,12 +80,12 @@ def corrected(body: Body, failure: Failure) -> tuple[Body, str] | None:
 
 
 def reader(account: Account, pause: Callable[[], None]) -> "Reader":
-    """Return what reads the answer."""
+    """Return the reader of the answer."""
     return Reader(account, pause)
 
 
 class Reader:
-    """One answer: its bytes -> events -> chunks -> pieces."""
+    """Reads one answer: bytes -> events -> chunks -> pieces."""
 
     def __init__(self, account: Account, pause: Callable[[], None]) -> None:
         """Start before the first byte."""
@@ -97,7 +97,7 @@ class Reader:
 
     @property
     def kept(self) -> int:
-        """How many messages have come that may be told at the answer's end only."""
+        """How many messages are kept until the end of the answer."""
         return self._chunks.kept
 
     @property
@@ -106,11 +106,11 @@ class Reader:
         return self._chunks.usage
 
     def rest(self) -> list[Piece]:
-        """Return what was kept for the end and not told."""
+        """Return the pieces that were kept until the end."""
         return self._chunks.rest()
 
     def read(self, data: bytes) -> tuple[list[Piece], Failure | None]:
-        """Return the pieces of one read, and the failure behind them; `b""` is the body's proper end."""
+        """Return the pieces of one read, and the failure that follows them; `b""` is the body's proper end."""
         try:
             events = self._events.feed(data) if data else self._whole()
         except Failure as failure:
@@ -127,7 +127,7 @@ class Reader:
         return pieces, None
 
     def _end(self, pieces: list[Piece], last: list[bytes]) -> tuple[list[Piece], Failure | None]:
-        """Return the last pieces with the answer's end, or the failure if this is none."""
+        """Return the last pieces with the end of the answer, or the failure if the answer is not complete."""
         try:
             self._chunks.read_last(last)
             return [*pieces, *self._chunks.finish()], None
@@ -135,15 +135,15 @@ class Reader:
             return pieces, failure
 
     def _too_little(self) -> Failure | None:
-        """Return the failure of an answer of which too many events brought nothing."""
+        """Return a failure after too many events in a row without a piece."""
         if self._events.blocks - self._blocks_at_piece > MAX_EVENTS_WITHOUT_A_PIECE:
             return Failure(Code.UP_TOO_LARGE, f"{self._account.name} sent too much that is no answer.")
         return None
 
     def _whole(self) -> list[bytes]:
-        """Return the events that a whole JSON answer in place of a stream is; an error if it has no choices.
+        """Return the events for a body that is one JSON answer instead of a stream; an error if it has no choices.
 
-        What is JSON to its end was not cut, so the end marker stands behind it.
+        Complete JSON was not cut, so the end marker is added.
         """
         body = self._events.whole.strip()
         if self._chunks.seen or not body.startswith((b"{", b"[", b'"')):

@@ -1,27 +1,27 @@
-"""Messages beside the deltas: each the answer so far, or the next part of it."""
+"""Messages beside the deltas: each is either a snapshot (the whole answer so far) or the next part of the answer."""
 
 from ...failure import Code, Failure
 
 MAX_KEPT = 1024 * 1024
-"""How many characters of them are kept."""
+"""How many characters are kept."""
 
 
 class Snapshots:
     """The text of the messages of one answer.
 
-    As long as each begins with the one before, it grows, and the last is the whole. The first that does not shows that
-    all of them were parts; so what they say is known at the end only.
+    As long as each message begins with the one before, they are snapshots, and the last one is the whole text. The
+    first that does not shows that all of them were parts. So the text is known only at the end.
     """
 
     def __init__(self) -> None:
-        """Start before the first."""
+        """Start without a message."""
         self._parts: list[str] = []
         self._sizes: list[int] = []
-        """The sizes of those that grew, which are the beginnings of the one that is kept."""
+        """The sizes of all snapshots; only the last one is kept, and the others are its beginnings."""
         self._kept = 0
 
     def add(self, text: str) -> None:
-        """Take the text of the next one. Raises `Failure` over a million characters."""
+        """Add the text of the next message. Raises `Failure` above `MAX_KEPT`."""
         if self._sizes and not text.startswith(self._parts[0]):
             self._keep(sum(self._sizes))
             self._parts, self._sizes = [self._parts[0][:size] for size in self._sizes], []
@@ -40,5 +40,5 @@ class Snapshots:
 
     @property
     def whole(self) -> str:
-        """What they say."""
+        """The text of all messages together."""
         return "".join(self._parts)

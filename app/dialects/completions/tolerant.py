@@ -8,7 +8,7 @@ import msgspec
 
 from ...failure import Failure
 from .. import words
-from ..sentence import plainly_named, read_json
+from ..sentence import normalised, read_json
 from ..words import members
 from .content import Spans, has_unknown_text, read_choice, unreadable
 
@@ -117,7 +117,7 @@ def _items(data: bytes) -> int:
 
 def _large(event: bytes) -> dict[str, Any]:
     """Decode only the members of a large chunk that are used, and only the first choice."""
-    raw = plainly_named(_raw_members(event))
+    raw = normalised(_raw_members(event))
     found: dict[str, Any] = {}
     left = MAX_ITEMS
     for name in ("choices", "usage", *words.NAMES & raw.keys()):
@@ -133,7 +133,7 @@ def _excerpt(name: str, data: bytes) -> object:
     """Return a small part of a value that is too large: the sentence and the code of an error, or else True."""
     if name == "choices":
         raise unreadable()
-    raw = plainly_named(_raw_members(data)) if data.startswith(b"{") else {}
+    raw = normalised(_raw_members(data)) if data.startswith(b"{") else {}
     small = {inner: bytes(raw[inner]) for inner in (*words.SENTENCES, "code", "type") if inner in raw}
     return {inner: _json(value) for inner, value in small.items() if _items(value) < MAX_ITEMS // 100} or True
 
