@@ -15,9 +15,9 @@ from .login.local import LOCAL_USER
 from .providers import PROVIDERS
 from .routes.service import Service
 from .store import chatbot_ui
+from .store.cache import FRESH_SECONDS
 from .store.files import Inaccessible
 from .store.profiles import MAX_USER_CHARACTERS
-from .store.remembered import FRESH_SECONDS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

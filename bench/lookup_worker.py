@@ -18,7 +18,7 @@ from werkzeug.test import EnvironBuilder
 from app.config import Settings
 from app.limits import Limiter
 from app.login import Login, claims
-from app.store import Store, remembered
+from app.store import Store, cache
 
 _SECRET = token_hex(32)
 _KEYS = ("openai_api_key", "openai_organization_id", "groq_api_key", "mistral_api_key", "azure_openai_api_key")
@@ -36,7 +36,7 @@ def main(rounds: int, requests: int, database: str) -> None:
         store.profiles.set("alice", name, "sk-" + "x" * 160)
     signed = jwt.encode({"sub": "alice", "aud": "a", "iss": "i", "exp": time.time() + 3600}, _SECRET)
     for kind, fresh in _FRESH_SECONDS.items():
-        remembered.FRESH_SECONDS = claims.CACHE_SECONDS = fresh
+        cache.FRESH_SECONDS = claims.CACHE_SECONDS = fresh
         for name, credential in (("bearer token", token), ("JWT, HS256", signed)):
             look_up = _look_up(login, store, credential)
             found[f"{name}, {kind}"] = [*_rounds(look_up, rounds, requests)]

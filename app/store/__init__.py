@@ -1,4 +1,4 @@
-"""What is kept: users' profiles and tokens, in one database."""
+"""The store: the profiles and tokens of users, in one database."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -10,15 +10,15 @@ from .tokens import Tokens
 
 
 class Store:
-    """The database, and what is in it.
+    """The database, and the profiles and tokens in it.
 
-    Whatever asks the database raises `Failure` 503 while it cannot be used, and needs no restart when it can again.
+    All methods that need the database raise `Failure` 503 while it cannot be used. No restart is needed afterwards.
     """
 
     def __init__(self, settings: Settings, key_of: Mapping[str, str] = MappingProxyType({})) -> None:
-        """Take where the database is, and the vault's keys. Nothing is connected or made yet. Raises `SettingError`.
+        """Take the database's URL and the vault's keys. Nothing is connected or made yet. Raises `SettingError`.
 
-        `key_of` has, by the name of each endpoint that users may set, the name of the key that is sent there.
+        `key_of` maps the name of each endpoint that users may set to the name of the key that is sent there.
         """
         self.database = Database(settings.database_url, settings.vault_keys)
         self.profiles = Profiles(self.database, key_of)

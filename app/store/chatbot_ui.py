@@ -17,7 +17,7 @@ class SourceError(Exception):
 
 
 def read(url: str, names: Collection[str]) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield each profile's user id, and those of the named settings that it has. Raises `SourceError`."""
+    """Yield the user id of each profile, with the named settings that it has. Raises `SourceError`."""
     try:
         with _connect(url) as connection:
             query, wanted = _query(connection, names)
@@ -25,7 +25,7 @@ def read(url: str, names: Collection[str]) -> Iterator[tuple[str, dict[str, str]
                 yield str(row[0]), {name: value for name, value in zip(wanted, row[1:], strict=True) if value}
     except NoSuchTableError as error:
         raise SourceError("This database has no table `profiles`.") from error
-    except (ArgumentError, ModuleNotFoundError, ValueError):  # whose words may be a part of a password
+    except (ArgumentError, ModuleNotFoundError, ValueError):  # the message may have a part of a password
         raise SourceError("This is not the address of a database.") from None
     except SQLAlchemyError as error:
         raise SourceError(f"The database cannot be read ({type(error.__cause__ or error).__name__}).") from error
@@ -39,7 +39,7 @@ def _connect(url: str) -> Connection:
 
 
 def _query(connection: Connection, names: Collection[str]) -> tuple[Select[*tuple[Any, ...]], list[str]]:
-    """Return the query for the user and those settings that the table has, and their names."""
+    """Return the query for the user id and the named settings that the table has, and the names of these."""
     schema = "public" if connection.dialect.name == "postgresql" else None
     columns = {item["name"] for item in inspect(connection).get_columns("profiles", schema)}
     wanted = sorted(columns & set(names))

@@ -1,4 +1,4 @@
-"""The database: SQLite or Postgres, one transaction a call, and never in the way of running streams."""
+"""The database: SQLite or Postgres, one transaction for each call, without blocking running streams."""
 
 import os
 import socket
@@ -25,27 +25,25 @@ from .vault import Vault
 T = TypeVar("T")
 
 BUSY_SECONDS = 1
-"""How long a locked SQLite database is waited for."""
+"""How long a call waits for a locked SQLite database."""
 MAX_THREADS = 4
-"""How many calls SQLite may work on at once."""
+"""How many calls to SQLite may run at once."""
 MAX_CONNECTIONS = 10
-"""How many connections to Postgres one process may have open."""
+"""The size of the connection pool for Postgres, in each process."""
 CONNECT_SECONDS = 2
-"""How long one of them may take to be made, or to become free."""
+"""How long connecting to Postgres may take, and waiting for a free connection."""
 CALL_SECONDS = 3
-"""How long a call may take in all, a server that says nothing included."""
+"""How long a call to Postgres may take in all, also if the server does not answer."""
 QUEUE_SECONDS = 6
-"""How long a call to SQLite may take, those before it included."""
-
-
+"""How long a call to SQLite may take, including the calls before it in the queue."""
 DOWN_SECONDS = 2
-"""How long a database that could not be asked is left alone by those who can do without."""
+"""How long the circuit breaker stays open after a failure, for callers that can do without the database."""
 
 
 class Database:
-    """Where everything is kept. Each call is one transaction; none is open while an answer streams.
+    """The database. Each call is one transaction; no transaction is open while an answer streams.
 
-    Every method raises `Failure` 503 while the database cannot be used, and needs no restart when it can again.
+    All methods raise `Failure` 503 while the database cannot be used. No restart is needed afterwards.
     """
 
     def __init__(self, url: str, keys: tuple[str, ...]) -> None:
@@ -54,70 +52,73 @@ class Database:
             self._url = make_url(url)
             self.is_sqlite = self._url.get_backend_name() == "sqlite"
             self._engine = _sqlite_engine(self._url) if self.is_sqlite else _postgres_engine(self._url)
-        except (ArgumentError, ValueError):  # whose words may be a part of a password
+        except (ArgumentError, ValueError):  # the message may have a part of a password
             raise SettingError("DATABASE_URL is not the URL of a database.") from None
         except ModuleNotFoundError as error:
             raise SettingError("DATABASE_URL must begin with sqlite:// or postgres://.") from error
-        if "@" in (self._url.host or ""):  # which would be shown, as a host that is not found
+        if "@" in (self._url.host or ""):  # a part of the password, which an error about the host would show
             raise SettingError("DATABASE_URL has an @ too many: in a password it is written %40.")
         if self.is_sqlite and self._url.database in (None, "", ":memory:"):
             raise SettingError("DATABASE_URL must name a file: a database in memory would be another for each thread.")
         self.vault = self._vault(keys)
         self._files = [f"{self._url.database}{suffix}" for suffix in ("", "-wal")]
         self._migrated = False
-        self._left_alone_until: float | None = None
+        self._open_until: float | None = None
         self._pool: Any = None
 
     @property
     def name(self) -> str:
-        """Say which database this is, without its password."""
+        """The URL of the database, without its password."""
         return str(self._url.set(query={}))
 
     @property
     def is_encrypted(self) -> bool:
-        """Whether nobody on the way to the database can listen."""
+        """Whether the connection to the database is encrypted, or stays on this machine."""
         mode = self._url.query.get("sslmode", "")
         is_here = self.is_sqlite or (self._url.host or "localhost") in {"localhost", "127.0.0.1", "::1"}
         return is_here or mode in {"require", "verify-ca", "verify-full"}
 
     def migrate(self) -> None:
-        """Make the database or bring it up to date; processes that do so at once take turns."""
+        """Make the database, or bring it to the newest revision; of several processes, one at a time does so."""
         self._off_loop(self._migrate)
 
     def prepare(self) -> None:
-        """Do so unless this process has, or has seen it done."""
+        """Migrate, unless this process has done or seen that already."""
         if not self._migrated:
             self.migrate()
 
     def close(self) -> None:
-        """Close the connections, and end the threads, before a server forks: neither is of use on its other side."""
+        """Close the connections and end the threads. Called before a server forks: a child cannot use them."""
         self._engine.dispose()
         if self._pool is not None:
             self._pool.kill()
             self._pool = None
 
     def check(self) -> None:
-        """Ask the database anything."""
+        """Raise `Failure` unless the database answers a query."""
         self.run(lambda connection: connection.execute(text("SELECT 1")))
 
     def run(self, work: Callable[[Connection], T]) -> T:
-        """Do some work in one transaction."""
+        """Run a function in one transaction, and return its result."""
         self.prepare()
         return self._off_loop(partial(self._transaction, work), QUEUE_SECONDS if self.is_sqlite else CALL_SECONDS)
 
     def may_be_asked(self) -> bool:
-        """Tell those who can do without it whether to ask: after it failed, one of them now and then."""
-        if self._left_alone_until is None:
+        """Tell a caller that can do without the database whether to ask it: a circuit breaker.
+
+        It opens with a failure; after `DOWN_SECONDS`, one caller at a time may probe, until a call succeeds.
+        """
+        if self._open_until is None:
             return True
-        if monotonic() < self._left_alone_until:
+        if monotonic() < self._open_until:
             return False
-        self._left_alone_until = monotonic() + CALL_SECONDS + DOWN_SECONDS
+        self._open_until = monotonic() + CALL_SECONDS + DOWN_SECONDS
         return True
 
-    def state(self) -> tuple[int, ...]:
-        """Return a cache version: inode, size and time of the SQLite file and its write-ahead log; () for Postgres.
+    def version(self) -> tuple[int, ...]:
+        """Return inode, size and mtime of the SQLite file and its write-ahead log; () for Postgres.
 
-        It changes with every write of any process.
+        It changes with every write of any process, so a cache can see that its entries are old.
         """
         if not self.is_sqlite:
             return ()
@@ -128,7 +129,7 @@ class Database:
         return (file.st_ino, file.st_size, file.st_mtime_ns, log.st_ino, log.st_size, log.st_mtime_ns)
 
     def _vault(self, keys: tuple[str, ...]) -> Vault:
-        """Return the vault, whose key is in a file beside an SQLite database unless it was given."""
+        """Return the vault. Without given keys, its key is in a file beside the SQLite database."""
         if not self.is_sqlite and not keys:
             raise SettingError(
                 "VAULT_KEYS must be set, because the keys in a shared database are encrypted. To make one: "
@@ -137,7 +138,7 @@ class Database:
         return Vault(keys, Path(f"{self._url.database}.key") if self.is_sqlite else None)
 
     def _inaccessible(self) -> Inaccessible | None:
-        """Return what the files' permissions are to blame for, in words that name them."""
+        """Return an error that names the file, if permissions are the reason why SQLite fails."""
         try:
             if self.is_sqlite:
                 require_access(Path(self._url.database or ""))
@@ -156,15 +157,15 @@ class Database:
         self._migrated = True
 
     def _threads(self) -> Any:  # noqa: ANN401 - gevent has no types
-        """Return threads of our own, made when first needed: those of gevent's loop may all wait for slow names."""
+        """Return a thread pool of our own, made at first use: gevent's own may be full of slow DNS look-ups."""
         if self._pool is None:
             self._pool = ThreadPool(MAX_THREADS)
         return self._pool
 
     def _off_loop(self, work: Callable[[], T], seconds: float | None = None) -> T:
-        """Run SQLite's calls, which block, beside gevent's loop; a driver with a socket of its own cooperates.
+        """Run a call without blocking gevent's loop: SQLite in a thread; the driver of Postgres cooperates by itself.
 
-        What takes longer than so many seconds is given up, and its connection. Threads rely on the kernel's deadlines.
+        After so many seconds, the call and its connection are given up. Without gevent, the driver's timeouts apply.
         """
         is_patched = is_module_patched("socket")
         late = gevent.Timeout(seconds if is_patched else None)
@@ -180,15 +181,15 @@ class Database:
             raise error
         if error is not None:
             error = self._inaccessible() or error
-            self._left_alone_until = monotonic() + DOWN_SECONDS
+            self._open_until = monotonic() + DOWN_SECONDS
             message = "The profiles cannot be read at the moment. Please try again in a few seconds."
             raise Failure(Code.DB_UNAVAILABLE, message) from error
-        self._left_alone_until = None
+        self._open_until = None
         return result  # type: ignore[no-any-return]
 
 
 def _outcome(work: Callable[[], Any]) -> tuple[Any, Exception | None]:
-    """Return a result or an error. One raised in gevent's thread pool would be printed there."""
+    """Return a result or an error; gevent's thread pool would print an exception that is raised in it."""
     try:
         return work(), None
     except (SQLAlchemyError, OSError, Failure) as error:
@@ -196,12 +197,12 @@ def _outcome(work: Callable[[], Any]) -> tuple[Any, Exception | None]:
 
 
 def _engine(url: URL, **options: Any) -> Engine:  # noqa: ANN401 - SQLAlchemy's own
-    """Make an engine whose errors do not show the values of a statement."""
+    """Make an engine whose errors do not contain the values of a statement."""
     return create_engine(url, hide_parameters=True, **options)
 
 
 def _sqlite_engine(url: URL) -> Engine:
-    """Make an engine that keeps a connection for each thread there is to use one."""
+    """Make an engine with one connection for each thread."""
     engine = _engine(url, poolclass=QueuePool, pool_size=MAX_THREADS, connect_args={"timeout": BUSY_SECONDS})
 
     @event.listens_for(engine, "connect")
@@ -209,16 +210,16 @@ def _sqlite_engine(url: URL) -> Engine:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
-        connection.execute("PRAGMA secure_delete=ON")  # What was replaced or removed is not left in the file.
+        connection.execute("PRAGMA secure_delete=ON")  # old and removed values are not left in the file
 
     return engine
 
 
 def _postgres_engine(url: URL) -> Engine:
-    """Make an engine with a bounded pool, whose connections notice within seconds that their server is gone.
+    """Make an engine with a bounded connection pool, which notices within seconds that the server is gone.
 
     The tables are in a schema of their own, because the database may be chatbot-ui's, which has a table `profiles`.
-    Statements are not prepared at the server, where a pooler between would give the next one to another server process.
+    There are no prepared statements, because a pooler such as PgBouncer would run the next one in another session.
     """
     engine = _engine(
         url,
@@ -239,7 +240,7 @@ def _postgres_engine(url: URL) -> Engine:
 
     @event.listens_for(engine, "connect")
     def limit(connection, _record) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001 - DBAPI objects
-        connection.execute(f"SET statement_timeout = '{CALL_SECONDS}s'")  # or the server goes on for nobody
+        connection.execute(f"SET statement_timeout = '{CALL_SECONDS}s'")  # or the server would go on after we gave up
         connection.commit()
 
     @event.listens_for(engine, "do_connect")
@@ -250,9 +251,9 @@ def _postgres_engine(url: URL) -> Engine:
 
 
 def _resolved(options: dict[str, Any]) -> dict[str, Any]:
-    """Look a server's name up for libpq, which would stop gevent's loop for it.
+    """Look the server's name up before libpq does, because libpq would block gevent's loop.
 
-    https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNECT-HOSTADDR: the name still counts for TLS.
+    https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNECT-HOSTADDR: TLS still checks the name.
     """
     host = options.get("host", "")
     if not is_module_patched("socket") or not host or host.startswith("/") or "," in host or "hostaddr" in options:

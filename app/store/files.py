@@ -1,4 +1,4 @@
-"""The files of an SQLite database: made for their owner alone, shared where the operator let a group in."""
+"""The files of an SQLite database: private to their owner, or shared with a group if the operator allowed that."""
 
 import os
 import stat
@@ -7,13 +7,13 @@ from pathlib import Path
 
 
 class Inaccessible(OSError):
-    """This process's user may not use a file; the message says which, and what to do."""
+    """The user of this process may not use a file; the message names the file and a remedy."""
 
 
 def make_private(path: Path) -> None:
-    """Make the database's file before SQLite does, and readable by its owner alone: keys are in it.
+    """Make the database file before SQLite does, with mode 600, because it holds keys.
 
-    A group that may write was let in by the operator. SQLite gives the files beside it the same mode.
+    If its group may write, the operator allowed that, and the mode is 660. SQLite gives the files beside it this mode.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
@@ -21,22 +21,22 @@ def make_private(path: Path) -> None:
     mode = stat.S_IMODE(path.stat().st_mode)
     wanted = 0o660 if mode & stat.S_IWGRP else 0o600
     if mode != wanted:
-        with suppress(PermissionError):  # another's
+        with suppress(PermissionError):  # another user is the owner
             path.chmod(wanted)
 
 
 def open_lock(path: Path) -> int | None:
-    """Open the file beside a database that whoever migrates it locks; None where that is not for us to open or make."""
+    """Open the lock file beside a database, for migrations; None if this process may not open or make it."""
     with suppress(PermissionError):
         lock = os.open(f"{path}.lock", os.O_CREAT | os.O_RDONLY, 0o600)
-        with suppress(PermissionError):  # another's
+        with suppress(PermissionError):  # another user is the owner
             os.fchmod(lock, stat.S_IMODE(path.stat().st_mode))
         return lock
     return None
 
 
 def require_access(path: Path) -> None:
-    """Raise `Inaccessible` if it is this process's user that a database is closed to."""
+    """Raise `Inaccessible` if the user of this process may not use the database's files or its folder."""
     folder = [(path.parent, os.W_OK | os.X_OK, "make files in")] if path.parent.is_dir() else []
     files = [(Path(f"{path}{suffix}"), os.R_OK | os.W_OK, "read and write") for suffix in ("", "-wal", "-shm")]
     for file, mode, what in [*folder, *files]:

@@ -1,4 +1,4 @@
-"""When a database is migrated, and by whom: once, by one of the processes that start with it."""
+"""Migrates the database under a lock, so that of several processes that start at once, one does it."""
 
 import fcntl
 import os
@@ -17,35 +17,35 @@ from .vault import Vault
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 SCHEMA = "sluice"
-"""Where the tables are in Postgres."""
+"""The schema of the tables in Postgres."""
 TURN_SECONDS = 10
-"""How long a process waits for another that migrates, before it says that the database cannot be used yet."""
+"""How long a process waits for another one that migrates, before the database counts as not usable."""
 _LOCK = 0x736C75696365  # "sluice": Postgres names its advisory locks by numbers
 
 
 def migrate(engine: Engine, vault: Vault) -> None:
-    """Open the vault and bring the database to the newest revision; processes that start at once take turns."""
-    with _turn(engine):  # before anything is connected: a new SQLite file's first connections are in each other's way
+    """Open the vault, and bring the database to the newest revision."""
+    with _file_lock(engine):  # before anything connects: the first connections to a new SQLite file would collide
         vault.prepare(may_make_key=not _holds_settings(engine))
-        if _is_current(engine):  # which may be one that cannot be written to
+        if _is_current(engine):  # a current database may be read-only
             return
         was_plain = _upgrade(engine, vault)
-        if was_plain:  # What was replaced before lies in the file still.
+        if was_plain:  # The file still has the old values in plain text.
             with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
                 connection.exec_driver_sql("VACUUM")
         if engine.dialect.name == "sqlite":
-            with engine.connect() as connection:  # What a migration encrypted is not left behind in the log.
+            with engine.connect() as connection:  # And so has the write-ahead log.
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _upgrade(engine: Engine, vault: Vault) -> bool:
     """Run the migrations; tell whether an SQLite database had settings in plain text."""
-    alembic = import_module(".upgrade", __package__)  # before others wait for this process
+    alembic = import_module(".upgrade", __package__)  # before the transaction, for which others wait
     with engine.begin() as connection:
         is_postgres = engine.dialect.name == "postgresql"
         if is_postgres:
-            _take_turn(connection)
-        else:  # Python's driver would begin no transaction for a table, and leave half a migration behind.
+            _lock_postgres(connection)
+        else:  # Python's driver begins no transaction for DDL: an error would leave half a migration.
             connection.exec_driver_sql("BEGIN IMMEDIATE")
         names = [] if is_postgres else inspect(connection).get_table_names()
         alembic.upgrade(connection, MIGRATIONS, vault, SCHEMA if is_postgres else None)
@@ -53,10 +53,10 @@ def _upgrade(engine: Engine, vault: Vault) -> bool:
 
 
 @contextmanager
-def _turn(engine: Engine) -> Iterator[None]:
-    """Hold a lock beside an SQLite database's file. It is released with the file, however the process ends.
+def _file_lock(engine: Engine) -> Iterator[None]:
+    """Hold a lock on a file beside an SQLite database. The system releases it when the process ends.
 
-    Without one, where the file is not ours, SQLite's own lock has to do: only who makes a database needs another.
+    If the file belongs to another user, SQLite's own lock is enough: only a new database needs this one.
     """
     if engine.dialect.name != "sqlite" or not engine.url.database:
         yield
@@ -75,7 +75,7 @@ def _turn(engine: Engine) -> Iterator[None]:
 
 
 def _is_current(engine: Engine) -> bool:
-    """Tell whether there is nothing to migrate."""
+    """Tell whether the database has the newest revision."""
     newest = max(path.name.partition("_")[0] for path in (MIGRATIONS / "versions").glob("0*.py"))
     schema = SCHEMA if engine.dialect.name == "postgresql" else None
     with engine.connect() as connection:
@@ -94,15 +94,15 @@ def _is_locked(descriptor: int) -> bool:
 
 
 def _holds_settings(engine: Engine) -> bool:
-    """Tell whether the database has encrypted settings, for which there must be a key."""
+    """Tell whether the database has encrypted settings, so that a key for them must exist."""
     with engine.connect() as connection:
         if engine.dialect.name == "postgresql" or not inspect(connection).has_table(tables.tokens.name):
             return False
         return connection.execute(select(tables.settings.c.name).limit(1)).first() is not None
 
 
-def _take_turn(connection: Connection) -> None:
-    """Hold a lock of Postgres's until the transaction ends, however it does; and make the schema."""
+def _lock_postgres(connection: Connection) -> None:
+    """Hold an advisory lock until the transaction ends, and make the schema."""
     connection.execute(text("SET LOCAL statement_timeout = 0"))
     connection.execute(text(f"SET LOCAL lock_timeout = '{TURN_SECONDS}s'"))
     connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})

@@ -1,21 +1,23 @@
-"""Profiles: what each user has set, encrypted."""
+"""Profiles: the settings of each user, encrypted."""
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ..failure import Failure
 from . import tables
+from .cache import Cache
 from .database import Database
-from .remembered import Remembered
+
+T = TypeVar("T")
 
 MAX_USER_CHARACTERS = 200
 BATCH = 500
-"""How many rows are looked through in one transaction."""
+"""How many rows one transaction reads."""
 
 _UPSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 _SETTINGS = tables.settings.c
@@ -27,24 +29,24 @@ _SETTINGS_OF_USER = (
 
 
 class Rotated(NamedTuple):
-    """How many values were encrypted anew, had been before, and could not be decrypted."""
+    """Counts of a key rotation: values re-encrypted now, values already current, values that no key decrypts."""
 
     renewed: int
     current: int
     locked: int
 
 
-class Settings(Mapping[str, str]):
-    """A user's settings by name, each of them decrypted when it is first looked at."""
+class Values(Mapping[str, str]):
+    """The values of a user's settings by name, each decrypted at its first use."""
 
     def __init__(self, sealed: Mapping[str, str], unseal: Callable[[str, str], str]) -> None:
-        """Take the encrypted values, and what decrypts one of them for its name."""
+        """Take the encrypted values, and a function that decrypts one, given its name and itself."""
         self._sealed = sealed
         self._unseal = unseal
         self._values: dict[str, str] = {}
 
     def __getitem__(self, name: str) -> str:
-        """Return a setting's value. Raises `Failure` 503 where the vault cannot decrypt it."""
+        """Return a value. Raises `Failure` 503 if the vault cannot decrypt it."""
         if name not in self._values:
             self._values[name] = self._unseal(name, self._sealed[name])
         return self._values[name]
@@ -63,63 +65,55 @@ class Settings(Mapping[str, str]):
 
     def __repr__(self) -> str:
         """Show the names alone."""
-        return f"Settings({sorted(self._sealed)})"
+        return f"Values({sorted(self._sealed)})"
 
 
 class Profiles:
-    """All users' profiles. Raises `Failure` 503 where the database cannot be used.
+    """The profiles of all users. Raises `Failure` 503 while the database cannot be used.
 
-    A key is sent to no endpoint but the one it was set for: setting or removing an endpoint removes the key that is
-    there, unless the endpoint stays the same. Otherwise whoever took over a session could have the key sent to a host
-    of their own. That is decided in the transaction that writes; those of one user take turns.
+    A key is never sent to another endpoint than the one it was set for: changing or removing an endpoint removes its
+    key. Otherwise an attacker with a stolen session could have the key sent to another host. This is decided in the
+    transaction that writes, and the transactions of one user run one after the other.
     """
 
     def __init__(self, database: Database, key_of: Mapping[str, str]) -> None:
-        """Take the database, whose vault encrypts what it keeps, and the names of the keys by their endpoints'."""
+        """Take the database with its vault, and the name of the key for the name of each endpoint."""
         self._database = database
         self._key_of = key_of
         self._vault = database.vault
-        self._remembered: Remembered[Settings | None] = Remembered(database)
+        self._cache: Cache[Values | None] = Cache(database)
 
     def settings(self, user: str) -> Mapping[str, str]:
-        """Return the settings of a user, empty if there is no such profile."""
-        found = self._remembered.get(user, partial(self._read, user))
+        """Return the settings of a user; empty without a profile."""
+        found = self._cache.get(user, partial(self._read, user))
         return MappingProxyType({}) if found is None else found
 
     def welcome(self, user: str) -> None:
-        """Make a profile for a user who has none: one who was let in for the first time."""
-        if not self._remembered.knows(user) and self._remembered.get(user, partial(self._read, user)) is None:
+        """Make a profile for a user who has none yet."""
+        if not self._cache.knows(user) and self._cache.get(user, partial(self._read, user)) is None:
             self._database.run(partial(_make, user=user))
-            self._remembered.forget(user)
+            self._cache.forget(user)
 
     def set(self, user: str, name: str, value: str) -> frozenset[str]:
-        """Set one setting in a user's profile, which is made if there is none; return the names of those removed."""
-        self._database.prepare()
-        removed = self._database.run(partial(self._set, user=user, name=name, value=value))
-        self._remembered.forget(user)
-        return removed
+        """Set one setting, and make the profile if there is none; return the names of the settings it removed."""
+        return self._write(user, partial(self._set, user=user, name=name, value=value))
 
     def add(self, user: str, settings: Mapping[str, str]) -> int:
-        """Add those settings that a user's profile does not have yet; return how many those were.
+        """Add the settings that the user's profile does not have yet; return how many were added.
 
-        An endpoint and its key stay together: neither is added beside another one that is there.
+        An endpoint and its key stay together: neither is added if the profile has a different endpoint or key already.
         """
-        self._database.prepare()
-        added = self._database.run(partial(self._add, user=user, settings=settings))
-        self._remembered.forget(user)
-        return added
+        return self._write(user, partial(self._add, user=user, settings=settings))
 
     def unset(self, user: str, name: str) -> frozenset[str]:
-        """Remove a setting; return the names of those removed, none if it was not set."""
-        removed = self._database.run(partial(self._unset, user=user, name=name))
-        self._remembered.forget(user)
-        return removed
+        """Remove a setting, and with an endpoint its key; return the names of the settings that were removed."""
+        return self._write(user, partial(self._unset, user=user, name=name))
 
     def rotate(self) -> Rotated:
-        """Encrypt with the vault's first key whatever is not.
+        """Re-encrypt with the vault's first key all values that another key encrypted.
 
-        It may be stopped and begun again at any time, and users may change their settings meanwhile: a value is only
-        replaced if it is still the one that was read.
+        It may be interrupted and repeated at any time, and users may change their settings meanwhile: a value is
+        replaced only if it has not changed since it was read.
         """
         renewed = current = locked = 0
         for user, name, sealed in self._rows():
@@ -138,6 +132,12 @@ class Profiles:
         """Count the settings that the vault cannot decrypt."""
         return sum(not self._vault.fits(user, name, sealed) for user, name, sealed in self._rows())
 
+    def _write(self, user: str, work: Callable[[Connection], T]) -> T:
+        """Run a transaction that changes a profile, and drop the profile from the cache."""
+        result = self._database.run(work)
+        self._cache.forget(user)
+        return result
+
     def _rows(self) -> Iterator[tuple[str, str, str]]:
         last = ("", "")
         while rows := self._database.run(partial(_page, after=last)):
@@ -146,7 +146,7 @@ class Profiles:
 
     def _set(self, connection: Connection, user: str, name: str, value: str) -> frozenset[str]:
         _make(connection, user)
-        _take_turn(connection, user)
+        _lock(connection, user)
         is_same = name not in self._key_of or self._is_stored(connection, user, name, value)
         removed = frozenset[str]() if is_same else _remove(connection, user, self._key_of[name])
         row = _UPSERTS[connection.dialect.name](tables.settings).values(self._row(user, name, value))
@@ -156,7 +156,7 @@ class Profiles:
 
     def _add(self, connection: Connection, user: str, settings: Mapping[str, str]) -> int:
         _make(connection, user)
-        _take_turn(connection, user)
+        _lock(connection, user)
         here = _settings(connection, user) or {}
         new = {name: value for name, value in settings.items() if name not in here}
         for endpoint, key in self._key_of.items():
@@ -168,12 +168,12 @@ class Profiles:
         return len(new)
 
     def _unset(self, connection: Connection, user: str, name: str) -> frozenset[str]:
-        _take_turn(connection, user)
+        _lock(connection, user)
         removed = _remove(connection, user, name)
         return removed | _remove(connection, user, self._key_of[name]) if removed & self._key_of.keys() else removed
 
     def _is_stored(self, connection: Connection, user: str, name: str, value: str | None) -> bool:
-        """Tell whether this is a setting's value, None if it has none; one that cannot be decrypted is another."""
+        """Tell whether a setting has this value, or with None, no value. A value that cannot be decrypted differs."""
         row = (_SETTINGS.user_id == user) & (_SETTINGS.name == name)
         sealed = connection.execute(select(_SETTINGS.value).where(row)).scalar()
         if sealed is None or value is None:
@@ -183,27 +183,27 @@ class Profiles:
     def _row(self, user: str, name: str, value: str) -> dict[str, str]:
         return {"user_id": user, "name": name, "value": self._vault.seal(user, name, value)}
 
-    def _read(self, user: str) -> Settings | None:
+    def _read(self, user: str) -> Values | None:
         rows = self._database.run(partial(_settings, user=user))
-        return None if rows is None else Settings(rows, partial(self._vault.open, user))
+        return None if rows is None else Values(rows, partial(self._vault.open, user))
 
 
 def _settings(connection: Connection, user: str) -> dict[str, str] | None:
-    """Return a user's encrypted settings by name, None if there is no such profile."""
+    """Return a user's encrypted settings by name; None without a profile."""
     rows = connection.execute(_SETTINGS_OF_USER, {"user": user}).all()
     return {name: value for name, value in rows if name is not None} if rows else None
 
 
 def _make(connection: Connection, user: str) -> None:
-    """Make a profile; two processes may do so at once."""
+    """Make a profile if there is none; several processes may do so at once."""
     row = _UPSERTS[connection.dialect.name](tables.profiles).values(user_id=user)
     connection.execute(row.on_conflict_do_nothing())
 
 
-def _take_turn(connection: Connection, user: str) -> None:
-    """Have whoever else writes to a profile wait until this transaction ends; SQLite has one writer at a time."""
+def _lock(connection: Connection, user: str) -> None:
+    """Lock a profile until the transaction ends, against other writers; SQLite has one writer at a time anyway."""
     row = select(tables.profiles.c.user_id).where(tables.profiles.c.user_id == user)
-    connection.execute(row.with_for_update(key_share=True))  # not whoever makes a token for the user
+    connection.execute(row.with_for_update(key_share=True))  # making a token for the user does not have to wait
 
 
 def _remove(connection: Connection, user: str, name: str) -> frozenset[str]:
@@ -212,7 +212,7 @@ def _remove(connection: Connection, user: str, name: str) -> frozenset[str]:
 
 
 def _page(connection: Connection, after: tuple[str, str]) -> list[tuple[str, str, str]]:
-    """Return the next rows in the order of their keys."""
+    """Return the next `BATCH` rows, in the order of user and name."""
     key = tuple_(_SETTINGS.user_id, _SETTINGS.name)
     query = select(_SETTINGS.user_id, _SETTINGS.name, _SETTINGS.value).where(key > after).order_by(*key.clauses)
     return [(user, name, value) for user, name, value in connection.execute(query.limit(BATCH))]

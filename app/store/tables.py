@@ -1,4 +1,4 @@
-"""The tables, as the newest migration leaves them."""
+"""The tables, after the newest migration."""
 
 from sqlalchemy import Column, DateTime, ForeignKey, MetaData, String, Table, Text, func
 
@@ -16,7 +16,7 @@ settings = Table(
     metadata,
     Column("user_id", String(200), ForeignKey("profiles.user_id", ondelete="CASCADE"), primary_key=True),
     Column("name", String(100), primary_key=True),
-    Column("value", Text, nullable=False),  # as the vault encrypts it
+    Column("value", Text, nullable=False),  # encrypted by the vault
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
 

@@ -1,6 +1,6 @@
-"""Alembic, run by the service itself: no configuration file, no second place that knows the database's URL.
+"""Runs Alembic without its configuration file, over the connection of the service.
 
-Loaded only where there is something to migrate, because a tenth of the time of a start would go into it.
+Imported only if there is something to migrate, because the import takes a tenth of the time of a start.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ from .vault import Vault
 
 
 def upgrade(connection: Connection, migrations: Path, vault: Vault, schema: str | None) -> None:
-    """Run the migrations up to the newest. Raises `OSError` for a database that they do not know."""
+    """Run the migrations up to the newest. Raises `OSError` if the database has an unknown revision."""
     config = Config()
     config.set_main_option("script_location", str(migrations).replace("%", "%%"))
     config.attributes.update(connection=connection, vault=vault, target_metadata=tables.metadata)

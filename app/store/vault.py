@@ -1,4 +1,4 @@
-"""The vault: settings encrypted at rest, so that a copy of the database is worth nothing without its keys."""
+"""The vault: encrypts settings at rest, so that a copy of the database is useless without the vault's keys."""
 
 import logging
 import os
@@ -17,22 +17,22 @@ log = logging.getLogger(__name__)
 
 
 class Vault:
-    """Encrypts values with the first of its keys, and decrypts them with any (https://cryptography.io/en/latest/fernet/).
+    """Encrypts values with the first of its keys, and decrypts with any of them (Fernet, of `cryptography`).
 
-    The user and the setting's name are encrypted with the value: a row that was copied to another user does not open.
+    The user and the name of the setting are encrypted with the value, so a row copied to another user does not open.
     """
 
     def __init__(self, keys: tuple[str, ...], file: Path | None) -> None:
-        """Take Fernet keys, and the file in which one is kept where none was given. Raises `SettingError`."""
+        """Take Fernet keys, and the file of the key that is used without them. Raises `SettingError`."""
         self._file = file
         self._given = [_fernet(key) for key in keys]
         self._opened: list[Fernet] = []
-        self._is_told = False
+        self._has_warned = False
 
     def prepare(self, *, may_make_key: bool = True) -> None:
-        """Read the key file, which may be made if no key was given either. Raises `OSError`, and `Failure` 503.
+        """Read the key file; make it if there is none and no key was given. Raises `OSError`, and `Failure` 503.
 
-        Where something is encrypted already, a new key would only hide that the old one is missing.
+        If values are encrypted already, a new key would only hide that the old one is missing (`may_make_key`).
         """
         if self._opened:
             return
@@ -41,21 +41,21 @@ class Vault:
         self._opened = [*self._given, *self._read_key()]
 
     def _read_key(self) -> list[Fernet]:
-        """Read the file. One that is not ours to read leaves what it encrypted locked, and everything else as it is."""
+        """Read the file. Without permission to read it, only the values that it encrypted are locked."""
         try:
             return _read_key(self._file)
         except PermissionError:
-            if not self._is_told:
+            if not self._has_warned:
                 log.error("The vault's key cannot be read: user %d may not read %s.", os.geteuid(), self._file)  # noqa: TRY400
-            self._is_told = True
+            self._has_warned = True
             return []
 
     def seal(self, user: str, name: str, value: str) -> str:
-        """Encrypt a setting's value for the one place where it belongs. Raises `Failure` 503."""
+        """Encrypt the value of a user's setting. Raises `Failure` 503."""
         return self._first().encrypt(msgspec.json.encode((user, name, value))).decode()
 
     def open(self, user: str, name: str, sealed: str) -> str:
-        """Decrypt a value. Raises `Failure` 503 for one that no key fits, or that belongs elsewhere."""
+        """Decrypt a value. Raises `Failure` 503 if no key fits, or if it belongs to another user or setting."""
         try:
             place = msgspec.json.decode(MultiFernet(self._keys()).decrypt(sealed), type=tuple[str, str, str])
         except (InvalidToken, msgspec.MsgspecError, ValueError) as error:
@@ -65,7 +65,7 @@ class Vault:
         return place[2]
 
     def fits(self, user: str, name: str, sealed: str) -> bool:
-        """Tell whether a value can be decrypted."""
+        """Tell whether a value can be opened."""
         try:
             self.open(user, name, sealed)
         except Failure:
@@ -74,7 +74,7 @@ class Vault:
 
     @property
     def description(self) -> str:
-        """Say where its keys are, without showing one."""
+        """A phrase that says where the keys are."""
         if self._given:
             return f"its keys are in VAULT_KEYS ({len(self._given)})"
         return f"its key is in {self._file}, without which nothing can be decrypted: keep a copy"
@@ -91,7 +91,7 @@ class Vault:
         return self._keys()[0]
 
     def _keys(self) -> list[Fernet]:
-        """Return the keys. A file that was missing may be back."""
+        """Return the keys; look for the file again if it was missing."""
         try:
             self.prepare(may_make_key=False)
         except OSError as error:
@@ -113,7 +113,7 @@ def _fernet(key: str) -> Fernet:
 
 
 def _write_key(file: Path) -> None:
-    """Make the file with all of its content at once; of processes that start together, one wins."""
+    """Make the key file atomically; of several processes that start at once, one wins."""
     mine = file.with_name(f"{file.name}.{secrets.token_hex(4)}")
     mine.touch(0o600, exist_ok=False)
     try:

@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from app.store import Store, database, remembered, tokens
+from app.store import Store, cache, database, tokens
 from tests.store.stores import FIRST, KEY_OF, Clock, OpenStore, settings
 
 
@@ -23,7 +23,7 @@ def opener(url: str) -> Iterator[OpenStore]:
 
         yield open_one
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(remembered, "KEPT_SECONDS", 0)  # which ends what goes on beside the requests
+            patch.setattr(cache, "STALE_SECONDS", 0)  # which ends what goes on beside the requests
             for thread in set(threading.enumerate()) - others:
                 thread.join(5)
 
@@ -49,7 +49,7 @@ def store(open_store: OpenStore) -> Store:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Time that passes when the test says so, for the memory of what was read, and of what could not be."""
     clock = Clock()
-    for module in (remembered, database):
+    for module in (cache, database):
         monkeypatch.setattr(module, "monotonic", clock)
     return clock
 
@@ -59,4 +59,4 @@ def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have what is done beside the requests be done every fifth of a second."""
     monkeypatch.setattr(tokens, "RECORD_SECONDS", 0.2)
     monkeypatch.setattr(tokens, "BATCH_SECONDS", 0.05)
-    monkeypatch.setattr(remembered, "FRESH_SECONDS", 0.2)
+    monkeypatch.setattr(cache, "FRESH_SECONDS", 0.2)

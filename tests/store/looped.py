@@ -22,7 +22,7 @@ from sqlalchemy import Connection, text
 
 from app import config
 from app.failure import Failure
-from app.store import Store, database, remembered
+from app.store import Store, cache, database
 
 NAME = "database.example"
 NAME_SECONDS = 0.75
@@ -88,7 +88,7 @@ def calls(store: Store, calls: int, sleep: float = 0) -> list[Call]:
 
 def met(store: Store, token: str) -> list[Call]:
     """Have the store know a user, by a token; take what it knows for old at once, and try again soon."""
-    remembered.FRESH_SECONDS, database.DOWN_SECONDS = 0, 1
+    cache.FRESH_SECONDS, database.DOWN_SECONDS = 0, 1
     return [_timed(partial(_request, store, token))]
 
 

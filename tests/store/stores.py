@@ -60,7 +60,7 @@ def query(url: str, statement: str, **values: object) -> list[tuple[Any, ...]]:
 
 
 def names(store: Store, user: str) -> set[str]:
-    """Return the names of a user's settings as they are, whatever is remembered of them."""
+    """Return the names of a user's settings as they are, whatever the cache has of them."""
     query = select(tables.settings.c.name).where(tables.settings.c.user_id == user)
     return store.database.run(lambda connection: set(connection.execute(query).scalars()))
 

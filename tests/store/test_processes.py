@@ -5,7 +5,7 @@ from time import monotonic
 import pytest
 
 from app.failure import Failure
-from app.store.remembered import FRESH_SECONDS, KEPT_SECONDS
+from app.store.cache import FRESH_SECONDS, STALE_SECONDS
 from tests.machine import slack
 from tests.processes import wait_for
 from tests.servers import Server
@@ -69,7 +69,7 @@ def test_an_outage_stops_nobody_who_is_known(
     assert store.tokens.user(his) is None
     wait_for(lambda: query(postgres_url, USED) == [(2,)])
     with postgres.stopped():
-        clock.now += KEPT_SECONDS - FRESH_SECONDS - 1
+        clock.now += STALE_SECONDS - FRESH_SECONDS - 1
         started = monotonic()
         for _ in range(1000):
             assert (store.tokens.user(hers), store.profiles.settings("ada")["groq_api_key"]) == ("ada", "one")

@@ -57,7 +57,7 @@ def test_a_file_that_was_readable_by_others_is_no_longer(store: Store, database:
 
 
 def test_what_another_process_writes_is_read_at_once(store: Store, database: Path) -> None:
-    """Settings are remembered, but not across a write, whoever's it is."""
+    """Settings are cached, but not across a write of any process."""
     other = sqlite(database)
     for number in range(50):
         other.profiles.set("ada", "groq_api_key", str(number))

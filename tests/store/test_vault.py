@@ -115,7 +115,7 @@ def test_nothing_shows_a_value_but_who_asks_for_it(store: Store, caplog: pytest.
     settings = store.profiles.settings("ada")
     assert settings["groq_api_key"] == "gsk_canary"
     shown = [repr(settings), str(settings), repr(store.profiles), repr(store.database.vault), caplog.text]
-    assert shown[0] == "Settings(['groq_api_key'])"
+    assert shown[0] == "Values(['groq_api_key'])"
     for text in shown:
         assert "canary" not in text
         assert FIRST not in text

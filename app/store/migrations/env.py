@@ -1,4 +1,4 @@
-"""Run by Alembic, over the connection and with the tables that `migrate` hands it."""
+"""Run by Alembic, with the connection and the tables that `upgrade` passes on."""
 
 from alembic import context
 

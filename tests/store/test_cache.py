@@ -1,4 +1,4 @@
-"""What is remembered of the database: for how long, what ends it at once, and what it is good for in an outage."""
+"""The cache of what was read from the database: its TTL, what ends an entry at once, and its use in an outage."""
 
 import sqlite3
 import sys
@@ -12,9 +12,9 @@ import pytest
 
 from app.failure import Code, Failure, Gone
 from app.store import Store
-from app.store import remembered as module
+from app.store import cache as module
+from app.store.cache import FRESH_SECONDS, STALE_SECONDS, Cache
 from app.store.database import DOWN_SECONDS, Database
-from app.store.remembered import FRESH_SECONDS, KEPT_SECONDS, Remembered
 from tests.processes import wait_for
 from tests.store.stores import Clock, settings
 
@@ -59,11 +59,11 @@ def far(tmp_path: Path) -> Iterator[Far]:
 
 
 @pytest.fixture
-def memory(far: Far, clock: Clock) -> Remembered[object]:
-    return Remembered(far.database)
+def memory(far: Far, clock: Clock) -> Cache[object]:
+    return Cache(far.database)
 
 
-def test_what_was_read_is_remembered_for_ten_seconds(memory: Remembered[object], far: Far, clock: Clock) -> None:
+def test_what_was_read_is_remembered_for_ten_seconds(memory: Cache[object], far: Far, clock: Clock) -> None:
     assert FRESH_SECONDS == 10
     assert memory.get("ada", far) == "one"
     far.answer = "two"
@@ -75,7 +75,7 @@ def test_what_was_read_is_remembered_for_ten_seconds(memory: Remembered[object],
     assert (memory.get("ada", far), far.asked) == ("two", 2)
 
 
-def test_the_ten_seconds_begin_with_the_question(memory: Remembered[object], far: Far, clock: Clock) -> None:
+def test_the_ten_seconds_begin_with_the_question(memory: Cache[object], far: Far, clock: Clock) -> None:
     """A slow answer tells of the time when it was asked for."""
 
     def slow() -> object:
@@ -88,14 +88,14 @@ def test_the_ten_seconds_begin_with_the_question(memory: Remembered[object], far
     assert far.asked == 2
 
 
-def test_nothing_is_remembered_for_somebody_else(memory: Remembered[object], far: Far) -> None:
+def test_nothing_is_remembered_for_somebody_else(memory: Cache[object], far: Far) -> None:
     memory.get("ada", far)
     far.answer = "bob's"
     assert memory.get("bob", far) == "bob's"
     assert memory.get("ada", far) == "one"
 
 
-def test_what_was_forgotten_is_asked_for_again(memory: Remembered[object], far: Far) -> None:
+def test_what_was_forgotten_is_asked_for_again(memory: Cache[object], far: Far) -> None:
     memory.get("ada", far)
     far.answer = "two"
     memory.forget("ada")
@@ -104,7 +104,7 @@ def test_what_was_forgotten_is_asked_for_again(memory: Remembered[object], far: 
     assert memory.get("ada", far) == "two"
 
 
-def test_what_changes_while_it_is_read_is_not_remembered(memory: Remembered[object], far: Far) -> None:
+def test_what_changes_while_it_is_read_is_not_remembered(memory: Cache[object], far: Far) -> None:
     def changing() -> object:
         old = far()
         far.answer = "two"
@@ -115,7 +115,7 @@ def test_what_changes_while_it_is_read_is_not_remembered(memory: Remembered[obje
     assert memory.get("ada", far) == "two"
 
 
-def test_what_another_process_writes_while_it_is_read_is_read_again(memory: Remembered[object], far: Far) -> None:
+def test_what_another_process_writes_while_it_is_read_is_read_again(memory: Cache[object], far: Far) -> None:
     """And so is what it writes later."""
     other = Store(settings(f"sqlite:///{far.folder}/sluice.db")).profiles
 
@@ -138,7 +138,7 @@ def is_waiting(thread: Thread) -> bool:
 
 
 @contextmanager
-def crowd(memory: Remembered[object], read: Callable[[], object], size: int = 20) -> Iterator[list[object]]:
+def crowd(memory: Cache[object], read: Callable[[], object], size: int = 20) -> Iterator[list[object]]:
     """Have a crowd ask for the same, all of them waiting until the block ends; yield what they will have got."""
     found: list[object] = []
 
@@ -174,7 +174,7 @@ class Slow:
 
 
 @pytest.mark.parametrize("answer", ["one", None, LOCKED, LookupError("nobody")])
-def test_a_crowd_that_wants_the_same_asks_once(memory: Remembered[object], far: Far, answer: object) -> None:
+def test_a_crowd_that_wants_the_same_asks_once(memory: Cache[object], far: Far, answer: object) -> None:
     slow = Slow(far)
     far.answer = answer
     with crowd(memory, slow) as found:
@@ -182,7 +182,7 @@ def test_a_crowd_that_wants_the_same_asks_once(memory: Remembered[object], far: 
     assert (found, far.asked) == ([answer] * 20, 1)
 
 
-def test_who_was_interrupted_while_reading_leaves_it_to_another(memory: Remembered[object], far: Far) -> None:
+def test_who_was_interrupted_while_reading_leaves_it_to_another(memory: Cache[object], far: Far) -> None:
     slow, interrupted = Slow(far), Event()
 
     def interrupt() -> object:
@@ -200,12 +200,12 @@ def test_who_was_interrupted_while_reading_leaves_it_to_another(memory: Remember
     assert (found, far.asked) == (["one"] * 20, 1)
 
 
-def suppressed(memory: Remembered[object], read: Callable[[], object]) -> None:
+def suppressed(memory: Cache[object], read: Callable[[], object]) -> None:
     with suppress(Gone):
         memory.get("ada", read)
 
 
-def test_who_asks_after_a_change_does_not_share_what_was_read_before(memory: Remembered[object], far: Far) -> None:
+def test_who_asks_after_a_change_does_not_share_what_was_read_before(memory: Cache[object], far: Far) -> None:
     """Whoever made the change: this process, or another."""
     other = Store(settings(f"sqlite:///{far.folder}/sluice.db")).profiles
     for change in (memory.forget, lambda user: other.set(user, "groq_api_key", "two")):
@@ -220,12 +220,12 @@ def test_who_asks_after_a_change_does_not_share_what_was_read_before(memory: Rem
 
 
 def test_in_an_outage_what_is_known_serves_for_five_minutes_and_nothing_else_does(
-    memory: Remembered[object], far: Far, clock: Clock
+    memory: Cache[object], far: Far, clock: Clock
 ) -> None:
-    assert KEPT_SECONDS == 300
+    assert STALE_SECONDS == 300
     memory.get("ada", far)
     far.stop()
-    for _ in range(KEPT_SECONDS - 1):
+    for _ in range(STALE_SECONDS - 1):
         clock.now += 1
         assert memory.get("ada", far) == "one"
     with pytest.raises(Failure) as failure:
@@ -237,7 +237,7 @@ def test_in_an_outage_what_is_known_serves_for_five_minutes_and_nothing_else_doe
 
 
 def test_in_an_outage_the_database_is_asked_every_other_second_at_most(
-    memory: Remembered[object], far: Far, clock: Clock
+    memory: Cache[object], far: Far, clock: Clock
 ) -> None:
     memory.get("ada", far)
     memory.get("bob", far)
@@ -255,7 +255,7 @@ def test_in_an_outage_the_database_is_asked_every_other_second_at_most(
     assert (memory.get("ada", far), memory.get("bob", far)) == ("two", "two")
 
 
-def test_a_change_is_seen_right_after_an_outage_too(memory: Remembered[object], far: Far, clock: Clock) -> None:
+def test_a_change_is_seen_right_after_an_outage_too(memory: Cache[object], far: Far, clock: Clock) -> None:
     memory.get("ada", far)
     far.stop()
     clock.now += FRESH_SECONDS
@@ -266,7 +266,7 @@ def test_a_change_is_seen_right_after_an_outage_too(memory: Remembered[object], 
     assert memory.get("ada", far) == "two"
 
 
-def test_what_was_changed_is_not_served_as_it_was_in_an_outage(memory: Remembered[object], far: Far) -> None:
+def test_what_was_changed_is_not_served_as_it_was_in_an_outage(memory: Cache[object], far: Far) -> None:
     memory.get("ada", far)
     memory.forget("ada")
     far.stop()
@@ -274,7 +274,7 @@ def test_what_was_changed_is_not_served_as_it_was_in_an_outage(memory: Remembere
         memory.get("ada", far)
 
 
-def test_only_an_outage_is_bridged(memory: Remembered[object], far: Far, clock: Clock) -> None:
+def test_only_an_outage_is_bridged(memory: Cache[object], far: Far, clock: Clock) -> None:
     memory.get("ada", far)
     clock.now += FRESH_SECONDS
     far.answer = LOCKED
@@ -284,7 +284,7 @@ def test_only_an_outage_is_bridged(memory: Remembered[object], far: Far, clock: 
 
 
 def test_what_is_gone_is_not_remembered_and_comes_back_in_no_outage(
-    memory: Remembered[object], far: Far, clock: Clock
+    memory: Cache[object], far: Far, clock: Clock
 ) -> None:
     memory.get("ada", far)
     far.answer = LookupError()
@@ -300,7 +300,7 @@ def test_what_is_gone_is_not_remembered_and_comes_back_in_no_outage(
 
 
 def test_the_memory_is_bounded_and_keeps_what_was_read_last(
-    memory: Remembered[object], far: Far, monkeypatch: pytest.MonkeyPatch, clock: Clock
+    memory: Cache[object], far: Far, monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
     monkeypatch.setattr(module, "MAX_ENTRIES", 3)
     for user in ("ada", "bob", "eve"):
