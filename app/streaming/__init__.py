@@ -1,4 +1,4 @@
-"""Streaming: pieces and a protocol -> a response, the watch on the client, the slots, the drain."""
+"""Streaming: an answer and a protocol -> a response; the watch on the client, the slots, the drain."""
 
 from .slots import Streams as Streams
 from .slots import drain as drain

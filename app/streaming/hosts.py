@@ -1,4 +1,4 @@
-"""What is known of WSGI servers: where the client's socket is, how a cut shows, how many chats fit, who says stop."""
+"""The differences of WSGI servers: the client's socket, how a cut becomes visible, concurrency, the stop signal."""
 
 import _thread
 import errno
@@ -18,7 +18,7 @@ from typing import Any
 from gevent.monkey import is_module_patched
 
 FLUSH_SECONDS = 1
-"""How long the last words of a cut answer may take to reach the client before the reset that would overtake them."""
+"""How long a cut answer waits until the client has its last bytes; a reset would discard them."""
 
 Environ = Mapping[str, Any]
 
@@ -28,29 +28,29 @@ _PROPER_END = "It ends an answer properly although it was cut, so that a cut tex
 _NO_FRAME = "Over HTTP/1.0 a cut text looks whole but for its last line. A proxy in front has to speak HTTP/1.1."
 _ONE_AT_A_TIME = "It answers one request at a time in each process, so that one chat holds up everybody else."
 _settled: set[str] = set()
-"""Those of the sentences that were told, or found not to be true of this server."""
+"""The sentences that were logged, or do not apply to this server."""
 
 
 class Client:
-    """The connection to one client: its socket, as far as the server shows it, and what makes a cut visible there.
+    """The connection to one client: its socket, if the server gives access to it, and how to make a cut visible.
 
     A server that frames an answer (chunked, HTTP/2) leaves out the end of the frame when the application raises.
-    Elsewhere a close is the end of a whole answer, and only a TCP reset is a cut. What a chat calls, in this order:
+    Without a frame, closing means the end of a whole answer, and only a TCP reset shows a cut. A chat calls, in order:
 
-    | when                            | of its `Watch`   | of its `Client`         |
-    |---------------------------------|------------------|-------------------------|
-    | before the provider is asked    | `start`          | `limit_writes`          |
-    | before the first byte goes out  |                  | `begin`                 |
-    | the client left, under gevent   | `tell_departure` | `begin`, if it was not  |
-    | the process must end            | `interrupt`      |                         |
-    | then one: the answer is whole   |                  | `end`                   |
-    | or: it failed                   | `cut`            | `flush`, `cut`          |
-    | or: the client left             | `cut`            | `cut`                   |
-    | at last, whatever happened      | `stop`           | `close`                 |
+    | when                            | of its `Watch`    | of its `Client`         |
+    |---------------------------------|-------------------|-------------------------|
+    | before the provider is asked    | `start`           | `limit_writes`          |
+    | before the first byte goes out  |                   | `begin`                 |
+    | the client left, under gevent   | `tell_disconnect` | `begin`, if it was not  |
+    | the process must end            | `interrupt`       |                         |
+    | then one: the answer is whole   |                   | `end`                   |
+    | or: it failed                   | `cut`             | `flush`, `cut`          |
+    | or: the client left             | `cut`             | `cut`                   |
+    | at last, in all cases           | `stop`            | `close`                 |
     """
 
     def __init__(self, environ: Environ) -> None:
-        """Find the client of a request. Raises `EBADF` when the server has closed the socket already."""
+        """Find the client of a request. Raises `OSError` (EBADF) if the server has closed the socket already."""
         self.socket, self._is_copy = _socket(environ)
         self._timeout = None if self.socket is None else self.socket.gettimeout()
         self._has_tcp = self.socket is not None and self.socket.family in (socket.AF_INET, socket.AF_INET6)
@@ -59,33 +59,33 @@ class Client:
         self._environ = environ
 
     def limit_writes(self, seconds: float) -> None:
-        """Let the connection break when the client takes nothing of what is sent for so long."""
+        """Break the connection when the client reads nothing for so many seconds."""
         if self._has_tcp and hasattr(socket, "TCP_USER_TIMEOUT"):
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(seconds * 1000))
         elif self.socket is not None and not self._is_copy:
             self.socket.settimeout(seconds)
 
     def begin(self) -> None:
-        """From here on, whoever closes the connection resets it, also the kernel when the process was killed."""
+        """From now on, any close of the socket is a TCP reset, also by the kernel when the process is killed."""
         if self._resets:
             self._linger(on=True)
 
     def end(self) -> None:
-        """The answer is whole, and its end a close."""
+        """The answer is complete: from now on, closing the socket is a normal end."""
         if self._resets:
             self._linger(on=False)
 
     def flush(self) -> None:
-        """Wait until the client has what was sent, where a reset would overtake it."""
+        """Wait until the client has all bytes, if the cut will be a reset, which discards unsent ones."""
         deadline = monotonic() + FLUSH_SECONDS
-        while self._resets and _unsent(self.socket) and monotonic() < deadline:
+        while self._resets and _unacknowledged(self.socket) and monotonic() < deadline:
             sleep(0.005)
 
     def cut(self) -> None:
-        """End the connection without the answer's end. Raises what the server takes for that and does not log.
+        """End the connection without the end of the answer. Raises the exception that the server does not log.
 
-        Returns where the server makes a proper end of any exception. The socket is closed here because some servers
-        end a connection (FIN) before they close it.
+        Returns if the server would end the answer properly after any exception. The socket is closed here because some
+        servers shut a connection down (FIN) before they close it.
         """
         if self._resets:
             self.socket.close()
@@ -93,7 +93,7 @@ class Client:
             raise error(errno.ECONNRESET, "the answer was cut") from None
 
     def close(self) -> None:
-        """Let go of the socket, and leave the server's as it was."""
+        """Close a copied socket, or restore the timeout of the server's own."""
         if self._is_copy:
             self.socket.close()
         elif self.socket is not None and not self._has_tcp:
@@ -104,7 +104,7 @@ class Client:
 
 
 def warn(environ: Environ, client: Client) -> None:
-    """Log what the server cannot keep of what is promised, each sentence once in a process."""
+    """Log each promise that this server cannot keep, once in a process."""
     if _ONE_AT_A_TIME not in _settled:  # the first chat; all others have the same server
         _settle(_ONE_AT_A_TIME, applies=_is_one_at_a_time(environ))
     if not client.shows_cuts:
@@ -118,11 +118,10 @@ def _settle(sentence: str, *, applies: bool) -> None:
 
 
 def on_stop(drain: Callable[[], object]) -> None:
-    """Call `drain` beside the requests when the server is told to stop. For the main thread of a process of our own.
+    """Call `drain` in a thread when the server is told to stop. To be called from the main thread.
 
-    The server's own handler of SIGTERM is called, too, or when `drain` returns; where it has none, the signal does
-    then what it would have done. uWSGI handles signals beside Python, and lets nobody know. Under gevent,
-    gunicorn.conf.py drains.
+    The server's own handler of SIGTERM is called as well, at once or after `drain`; without a handler, the signal then
+    has its default effect. uWSGI handles signals outside of Python. Under gevent, Sluice's gunicorn worker drains.
     """
     if mod_wsgi := sys.modules.get("mod_wsgi"):
         mod_wsgi.subscribe_shutdown(lambda *_, **__: _thread.start_new_thread(drain, ()))
@@ -131,14 +130,15 @@ def on_stop(drain: Callable[[], object]) -> None:
 
 
 def _handles_sigterm() -> bool:
-    """Tell whether a handler can be set from here, and whether the one that there is could still be called."""
+    """Tell whether a handler can be set here, and the present one can be called from Python."""
     return threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is not None
 
 
 class _Sigterm:
-    """The handler of SIGTERM in front of the one that was there.
+    """A handler of SIGTERM that wraps the previous one.
 
-    gunicorn's is called at once: it takes no more connections, and waits for chats. Any other may end the process.
+    gunicorn's is called at once: it accepts no more connections, and waits for chats. Any other may end the process,
+    so it is called after the drain.
     """
 
     def __init__(self, drain: Callable[[], object]) -> None:
@@ -168,7 +168,7 @@ class _Sigterm:
 
 
 def _socket(environ: Environ) -> tuple[Any, bool]:
-    """Return the client's socket, or None, and whether it is a copy, which has to be closed."""
+    """Return the client's socket, or None, and whether it is a copy (`dup`), which has to be closed."""
     if (own := environ.get("gunicorn.socket") or environ.get("werkzeug.socket")) is not None:
         return own, False
     if "uwsgi.version" in environ:
@@ -179,21 +179,21 @@ def _socket(environ: Environ) -> tuple[Any, bool]:
 
 
 def _waitress(environ: Environ) -> Any:  # noqa: ANN401
-    """Return waitress's channel, whose method it hands out."""
+    """Return the channel of waitress, which puts one of its methods into the environ."""
     return getattr(environ.get("waitress.client_disconnected"), "__self__", None)
 
 
 def _is_framed(environ: Environ) -> bool:
-    """Tell whether an answer has an end of its own, which the server leaves out when the application raises."""
+    """Tell whether an answer is framed, so that the server leaves out the frame's end when the application raises."""
     if "werkzeug.socket" in environ and not (environ["wsgi.multithread"] or environ["wsgi.multiprocess"]):
-        return False  # it speaks HTTP/1.0 then, whatever the client does
+        return False  # it then speaks HTTP/1.0 to every client
     return environ.get("SERVER_PROTOCOL") != "HTTP/1.0" and not _swallows(environ)
 
 
 def _swallows(environ: Environ) -> bool:
-    """Tell whether the server ends an answer properly when the application raises, or has no frame to leave open.
+    """Tell whether the server ends an answer properly even when the application raises, or does not frame it.
 
-    These are uWSGI, Passenger, mod_wsgi's daemon mode, and the standard library's (Django's `runserver`).
+    These are uWSGI, Passenger, mod_wsgi in daemon mode, and the standard library (Django's `runserver`).
     """
     return (
         "uwsgi.version" in environ
@@ -204,12 +204,12 @@ def _swallows(environ: Environ) -> bool:
 
 
 def _is_routed(environ: Environ) -> bool:
-    """Tell whether uWSGI's own router (`http = ...`) stands before the client: it passes on no reset."""
+    """Tell whether uWSGI's own router (`http = ...`) is in front, which does not pass on a reset."""
     return "uwsgi.version" in environ and not {"http", "https"}.isdisjoint(sys.modules["uwsgi"].opt)
 
 
 def _error(environ: Environ) -> Any:  # noqa: ANN401
-    """Return the exception that the server takes for a client who left, or None where none is of use."""
+    """Return the exception that the server takes for a disconnect of the client, or None if there is no use in one."""
     if _swallows(environ):
         return None
     if _waitress(environ) is not None:
@@ -217,8 +217,8 @@ def _error(environ: Environ) -> Any:  # noqa: ANN401
     return ConnectionResetError
 
 
-def _unsent(sock: Any) -> int:  # noqa: ANN401
-    """Return how many bytes the client's side has not confirmed."""
+def _unacknowledged(sock: Any) -> int:  # noqa: ANN401
+    """Return how many bytes the client has not acknowledged (TCP)."""
     try:
         return int(struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)))[0])
     except OSError:
@@ -226,7 +226,7 @@ def _unsent(sock: Any) -> int:  # noqa: ANN401
 
 
 def _is_one_at_a_time(environ: Environ) -> bool:
-    """Tell whether a chat keeps its process busy. Servers of one thread may say otherwise, and gevent's say nothing."""
+    """Tell whether one chat blocks its process. A server with one thread may still report `wsgi.multithread`."""
     if (channel := _waitress(environ)) is not None:
         return bool(channel.server.adj.threads == 1)
     if environ.get("wsgi.multithread"):
@@ -235,10 +235,10 @@ def _is_one_at_a_time(environ: Environ) -> bool:
 
 
 def _pool_size() -> int:
-    """Return the size of this thread's pool, or 0. Nothing else tells a gunicorn of many threads from one of one."""
+    """Return the size of this thread's pool, or 0: the only way to see how many threads gunicorn has."""
     executor = next(iter(getattr(threading.current_thread(), "_args", ())), None)
     return int(getattr(executor() if callable(executor) else None, "_max_workers", 0))
 
 
 NOBODY = Client({})
-"""A client of whom nothing is known."""
+"""A client without a known socket."""

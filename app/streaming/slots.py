@@ -1,4 +1,4 @@
-"""The chats under way in this process: how many there may be, and how they end when the process must."""
+"""The chats under way in this process: their slots, and the drain when the process has to end."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,10 +9,10 @@ from weakref import WeakSet
 
 from ..config import Settings
 from ..failure import Code, Failure
-from .watch import Departures, Ending, Watch
+from .watch import Disconnects, Ending, Watch
 
 _LAST_SECONDS = 3
-"""How long the chats may take to tell their honest end."""
+"""How long the chats may take to tell their clients that the answer is not complete."""
 
 _made: "WeakSet[Streams]" = WeakSet()
 
@@ -21,11 +21,11 @@ class Streams:
     """The chats under way of one application."""
 
     def __init__(self, settings: Settings) -> None:
-        """Take how many chats may be under way at once, and how long they may go on when the process must end."""
+        """Take the number of slots, and how long chats may go on when the process has to end."""
         self._most = settings.max_streams
         self._write_seconds = settings.write_timeout_seconds
         self.drain_seconds = settings.drain_seconds
-        self._departures = Departures()
+        self._disconnects = Disconnects()
         self._ending = Ending()
         self._requests = 0
         self._running: dict[Watch, int] = {}
@@ -35,7 +35,7 @@ class Streams:
 
     @contextmanager
     def counted(self) -> Iterator[None]:
-        """Count one chat as under way, with a slot or without; put around its record, until that is written."""
+        """Count a request until its record is written, also one that gets no slot: the drain waits for it."""
         with self._lock:
             self._requests += 1
         try:
@@ -46,8 +46,8 @@ class Streams:
 
     @contextmanager
     def slot(self, environ: dict[str, Any]) -> Iterator[Watch]:
-        """Take a slot for one chat, with a watch to start. Raises `Failure` when there is none."""
-        watch = Watch(environ, self._departures, self._ending, self._write_seconds)
+        """Hold a slot for one chat, and give its watch, not started yet. Raises `Failure` if all slots are taken."""
+        watch = Watch(environ, self._disconnects, self._ending, self._write_seconds)
         with self._lock:
             self._refuse_when_full()
             self._running[watch] = id(environ.get("gunicorn.socket"))
@@ -58,11 +58,11 @@ class Streams:
             watch.stop()
 
     def drain(self) -> None:
-        """Take no more chats."""
+        """Refuse new chats."""
         self.draining = True
 
     def end(self) -> None:
-        """End the chats that still run, each with its honest end; may be called again for chats that began since."""
+        """End the running chats: each tells its client that the answer is not complete. May be called again."""
         self._ending.begin()
         for watch in list(self._running):
             watch.interrupt()
@@ -73,7 +73,7 @@ class Streams:
 
     @property
     def is_empty(self) -> bool:
-        """Whether no chat is under way, and the record of each that was is written."""
+        """Whether no chat is under way, and all records are written."""
         return not self._requests
 
     def _refuse_when_full(self) -> None:
@@ -85,7 +85,7 @@ class Streams:
 
 
 def of_this_process() -> list[Streams]:
-    """Return those of every application here, for the server to drain, whatever stands around an application."""
+    """Return the streams of all applications in this process, so that the server can drain mounted ones, too."""
     return list(_made)
 
 
@@ -95,7 +95,7 @@ def sockets() -> set[int]:
 
 
 def drain() -> None:
-    """Take no more chats and return when those under way are over; those that last too long get their honest end."""
+    """Refuse new chats, wait for those under way, and end the ones that last longer than `drain_seconds`."""
     for streams in (running := of_this_process()):
         streams.drain()
     _wait_until_empty(running, max((streams.drain_seconds for streams in running), default=0))

@@ -1,4 +1,4 @@
-"""One chat's stream: an answer -> a response, and the one owner of everything that it must let go of."""
+"""One chat's stream: an answer -> a response, and the owner of all resources of the chat."""
 
 import logging
 from collections.abc import Callable, Generator, Iterator
@@ -28,10 +28,10 @@ log = logging.getLogger(__name__)
 
 
 class Stream:
-    """The owner of what a chat holds: its slots, its record, its watch, its connection to the provider.
+    """The owner of a chat's resources: its slots, its record, its watch, its connection to the provider.
 
-    As a context manager around the view it lets go of all, last taken first, unless there is a response: that is then
-    iterated by the server, and lets go at its end, however it ends.
+    A context manager around the view. It releases all resources in reverse order, unless there is a response: the
+    server then iterates over this object, which releases them at its end, in every case.
     """
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class Stream:
         return self._held.enter_context(resource)
 
     def on_end(self, let_go: Callable[[], object]) -> None:
-        """Call a function when the chat is over."""
+        """Call a function at the end of the chat."""
         self._held.callback(let_go)
 
     def __enter__(self) -> Self:
@@ -54,14 +54,14 @@ class Stream:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Let go, unless there is a response."""
+        """Release all resources, unless there is a response."""
         if self._frames is None:
             self._held.__exit__(kind, error, traceback)
 
     def respond(self, answer: Answer, frames: Frames, watch: Watch, record: Record) -> Response:
-        """Stream an answer to the client, as the `frames` of its protocol, whose own headers are the caller's.
+        """Stream an answer to the client in the `frames` of its protocol; the caller adds the protocol's headers.
 
-        Waits for the answer's first pieces, so that a refusal still has its status. Raises `Failure`.
+        Waits for the first pieces of the answer, so that a refusal still gets its status. Raises `Failure`.
         """
         first = next(answer)
         record.status = 200
@@ -70,18 +70,18 @@ class Stream:
         return Response(self, headers=HEADERS, direct_passthrough=True)
 
     def __iter__(self) -> Iterator[bytes]:
-        """Return what the server writes."""
+        """Return the bytes that the server writes."""
         return self._frames or iter(())
 
     def close(self) -> None:
-        """Let go of everything, also when nothing was iterated. The server calls it at the end of a response."""
+        """Release all resources, also without an iteration. The server calls it at the end of a response."""
         if self._frames is not None:
             self._frames.close()
         self._held.close()
 
 
 def _with_failures(reads: Iterator[list[Piece]], record: Record) -> Iterator[list[Piece]]:
-    """Make a failure of every exception, our own mistakes included, so that each protocol can tell it."""
+    """Turn every exception, also one from a bug, into a `Failure`, which every protocol can tell."""
     try:
         yield from reads
     except Failure as failure:
@@ -94,7 +94,7 @@ def _with_failures(reads: Iterator[list[Piece]], record: Record) -> Iterator[lis
 
 
 def _cut_on_failure(frames: Iterator[bytes], watch: Watch, record: Record, held: ExitStack) -> Generator[bytes]:
-    """Pass the frames on. A failure that the protocol could not tell cuts the connection without its last chunk."""
+    """Pass the frames on. After a failure that the protocol raises, cut the connection without its last chunk."""
     with held:
         watch.client.begin()
         try:
