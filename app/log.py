@@ -1,4 +1,4 @@
-"""A stream for log lines that never waits: who takes the log too slowly loses lines, and holds nobody up."""
+"""A non-blocking stream for log lines: if its reader is too slow, lines are dropped, and nothing else waits."""
 
 import atexit
 import os
@@ -11,11 +11,11 @@ from typing import Any
 from gevent.monkey import get_original
 
 MAX_BYTES = 1024 * 1024
-"""How many characters may wait to be written on one stream."""
+"""How many characters may wait to be written to one stream."""
 PAUSE_SECONDS = 0.05
-"""How long the writer then sleeps: to wake it for each line would cost a chat more than the line does."""
+"""How long the writer sleeps after its queue is empty: waking it for each line would cost more than the line."""
 EXIT_SECONDS = 1.0
-"""How long the end of the process waits for somebody to take what is left."""
+"""How long the end of the process waits until the last lines are written."""
 
 _allocate_lock = get_original("_thread", "allocate_lock")
 _start_thread = get_original("_thread", "start_new_thread")
@@ -25,26 +25,26 @@ _poll = get_original("select", "poll")
 
 
 class LogStream:
-    """What a `logging.StreamHandler` writes to in place of `sys.stdout` or `sys.stderr`.
+    """A stream for `logging.StreamHandler`, in place of `sys.stdout` or `sys.stderr`.
 
-    What nobody takes, because the stream is closed or its reader has gone, is dropped in silence.
+    If the stream is closed, or its reader has gone, lines are dropped without notice.
     """
 
     def __init__(self, name: str, lost: str = "%d lines of the log were lost: nobody took them.") -> None:
-        """Take the stream's name in `sys`, and the line that tells how many lines were lost, `%d` of them."""
+        """Take the stream's name in `sys`, and the line that reports how many lines (`%d`) were dropped."""
         self._name = name
         self.lost = lost
 
     def write(self, text: str) -> None:
-        """Take a whole line, or several."""
+        """Queue one or more whole lines."""
         _writer(self._name).put(self, text)
 
     def flush(self) -> None:
-        """Do nothing, because a handler asks for it after each line."""
+        """Do nothing: a handler calls this after each line."""
 
-    def put_through(self, text: str) -> None:
-        """Write, and wait for as long as it takes."""
-        with suppress(OSError, ValueError, AttributeError):  # its reader has gone, it is closed, or it is None
+    def write_through(self, text: str) -> None:
+        """Write the text, however long it takes."""
+        with suppress(OSError, ValueError, AttributeError):  # the reader has gone, or the stream is closed, or None
             stream = getattr(sys, self._name)
             if (fd := _descriptor(stream)) is None:
                 stream.write(text)
@@ -56,9 +56,9 @@ class LogStream:
 
 
 class _Writer:
-    """Writes what one of the standard streams was given, in that order, in a thread of its own.
+    """Writes the queued lines of one standard stream, in their order, in a thread of its own.
 
-    It is the system's thread also where gevent makes greenlets of threads, because a full pipe blocks who writes to it.
+    It is a native thread also under gevent, because a write to a full pipe blocks its thread.
     """
 
     def __init__(self) -> None:
@@ -69,22 +69,22 @@ class _Writer:
         self._has_started = False
 
     def put(self, stream: LogStream, text: str) -> None:
-        """Take something to be written, or drop it and count it."""
+        """Queue some lines, or drop and count them if the queue is full."""
         with self._lock:
             if self._waiting > MAX_BYTES:
                 self._lost[stream] = self._lost.get(stream, 0) + text.count("\n")
                 return
-            self._tell_lost()
+            self._report_lost()
             self._add(stream, text)
             self._start()
 
     def flush(self, deadline: float) -> None:
-        """Wait until all is written, or until then."""
+        """Wait until all lines are written, at most until the deadline."""
         while self._waiting and monotonic() < deadline:
             _sleep(0.005)
 
     def _start(self) -> None:
-        """Start the thread; where the system has none to give, the next line tries again."""
+        """Start the thread; if the system cannot start one, the next line tries again."""
         if not self._has_started:
             with suppress(RuntimeError):
                 _start_thread(self._run, ())
@@ -94,7 +94,7 @@ class _Writer:
         self._waiting += len(text)
         self._queue.put((stream, text))
 
-    def _tell_lost(self) -> None:
+    def _report_lost(self) -> None:
         for stream, number in self._lost.items():
             self._add(stream, stream.lost % number + "\n")
         self._lost.clear()
@@ -107,21 +107,21 @@ class _Writer:
             _sleep(PAUSE_SECONDS)
 
     def _write(self, stream: LogStream, text: str) -> None:
-        """Write one line at once, because a pipe keeps other writers out of it then."""
-        stream.put_through(text)
+        """Write a line with one call, so that other writers of the pipe cannot write in the middle of it."""
+        stream.write_through(text)
         with self._lock:
             self._waiting -= len(text)
             if not self._waiting:
-                self._tell_lost()
+                self._report_lost()
 
 
 _writers: dict[tuple[int, str], _Writer] = {}
-"""Each process's own, by its id and the stream's name: after a fork, the parent writes what the parent was given, and
-its thread is not in the child. Nothing is done at the fork itself, of which uWSGI tells Python nothing."""
+"""By process id and stream name: after a fork, the parent writes its own lines, and the child starts its own thread.
+There is no hook at the fork itself, because uWSGI forks without Python."""
 
 
 def flush(seconds: float) -> None:
-    """Wait until all lines of this process are written, but no longer than that."""
+    """Wait until all lines of this process are written, for at most so many seconds."""
     deadline = monotonic() + seconds
     for (pid, _), writer in list(_writers.items()):
         if pid == os.getpid():
@@ -134,7 +134,7 @@ def _writer(name: str) -> _Writer:
 
 
 def _descriptor(stream: Any) -> int | None:  # noqa: ANN401 - whatever somebody has put there
-    """Return the descriptor behind a stream; there is none in mod_wsgi, or while a test captures what is written."""
+    """Return the descriptor of a stream, or None, as in mod_wsgi, or while a test captures the output."""
     try:
         return int(stream.fileno())
     except (OSError, ValueError):
@@ -142,7 +142,7 @@ def _descriptor(stream: Any) -> int | None:  # noqa: ANN401 - whatever somebody 
 
 
 def _write(fd: int, data: bytes) -> int:
-    """Write once, also where somebody made the descriptor non-blocking."""
+    """Write once, also if the descriptor is non-blocking."""
     try:
         return os.write(fd, data)
     except BlockingIOError:

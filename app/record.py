@@ -1,4 +1,4 @@
-"""What became of one chat, never what was said in it: written once, at its end, to a list of sinks."""
+"""The record of one chat, never its text: written once, at the end of the chat, to a list of sinks."""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -17,9 +17,9 @@ log = logging.getLogger(__name__)
 
 
 def start_log() -> None:
-    """Write the records to the standard output, and warnings of ours to the standard error.
+    """Log the records to the standard output, and our warnings to the standard error.
 
-    An application around this one that has a place for its log gets them there instead.
+    If an application around this one has configured logging, they go to its handlers instead.
     """
     log.setLevel(logging.INFO)
     ours = logging.getLogger(__name__.partition(".")[0])
@@ -32,10 +32,10 @@ def start_log() -> None:
 
 
 class Record:
-    """What is known of one chat. A context manager around all of it; at its end the record goes to its sinks, once."""
+    """The facts about one chat. A context manager around the whole chat, which at its end calls the sinks once."""
 
     def __init__(self, request_id: str, provider: str, sinks: "Iterable[Sink]" = ()) -> None:
-        """Begin with the request; what is learnt later is set from outside."""
+        """Begin with the request; the chat sets the other attributes when they are known."""
         self.started = monotonic()
         self.ended: float | None = None
         self.request_id = request_id
@@ -65,7 +65,7 @@ class Record:
 
 
 Sink = Callable[[Record], None]
-"""Takes the record of a chat that is over."""
+"""A function that takes the record of a finished chat."""
 
 
 def write_log_line(record: Record) -> None:
@@ -93,7 +93,7 @@ def write_log_line(record: Record) -> None:
 
 
 def _outcome(error: BaseException | None) -> tuple[str, int]:
-    """Return the outcome and the status of a chat that ended in an error, or in a close before its end."""
+    """Return the outcome and the status of a chat that ended with an error, or was closed before its end."""
     if isinstance(error, Failure):
         return error.code, error.status
     if isinstance(error, Gone):

@@ -1,4 +1,4 @@
-"""Protocols: the languages of clients. A new one is its file, and its media type in `PROTOCOLS`."""
+"""Protocols: the languages of clients, one file each. A new one is a file, and its media type in `PROTOCOLS`."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
@@ -10,7 +10,7 @@ from . import chatbot_ui, ui
 
 
 class ClientProtocol(Protocol):
-    """What each module here offers."""
+    """The interface of each protocol's module."""
 
     MODE: str
     """Its name in the record of a chat."""
@@ -18,18 +18,18 @@ class ClientProtocol(Protocol):
     """The headers of an answer."""
 
     def read(self, body: dict[str, Any], /) -> Chat:
-        """Read what a client posts. Raises `Failure` 400, which names the field and says why."""
+        """Read the body of a request. Raises `Failure` 400, which names the field and the reason."""
 
     def frames(self, answer: Answer, /, *, notes: bool = True, limited: bool = False) -> Iterator[bytes]:
         """Turn an answer into bytes, one item for each read.
 
-        A `Failure` is told if the protocol can, else it is raised. Where a protocol has only the answer's own text to
-        tell with, `notes` says whether it may, and `limited` that the client itself has set how long the answer may be.
+        A protocol with error events sends one for a `Failure`; any other raises the `Failure`. `notes` allows a
+        protocol without events to add a sentence to the text; `limited` means that the client set the output limit.
         """
 
     def refusal(self, failure: Failure, request_id: str, /) -> dict[str, Any]:
-        """Return the JSON that tells a failure before the answer has begun."""
+        """Return the JSON body of a failure before the answer has begun."""
 
 
 PROTOCOLS: Mapping[str, ClientProtocol] = {"text/plain": chatbot_ui, "text/event-stream": ui}
-"""By the media type that chooses them in `Accept`; the first one where none is chosen."""
+"""By the media type in `Accept` that chooses them; the first is the default."""

@@ -1,6 +1,6 @@
-"""Plain text, as chatbot-ui reads it: the answer's text, and a sentence in brackets behind one that ends short.
+"""Plain text, as chatbot-ui reads it: the text of the answer, and a note in brackets if the answer is not complete.
 
-Text has no channel of its own for bad news, and a client may take even a broken connection for the end of the answer.
+Plain text has no error events, and some clients take even a broken connection for the end of the answer.
 """
 
 from collections.abc import Iterator
@@ -16,14 +16,14 @@ HEADERS = {"Content-Type": "text/plain; charset=utf-8"}
 read = schemas.read
 
 _SHORT = {"content_filter": "A content filter stopped it.", "length": "It reached the limit of its length."}
-"""What is said of the finish reasons of answers that are not whole."""
+"""The sentences for the finish reasons of answers that are not complete."""
 
 
 def frames(answer: Answer, *, notes: bool = True, limited: bool = False) -> Iterator[bytes]:
     """Yield the text of each read. A read without text yields `b""`, which makes the server flush the headers.
 
-    With `notes`, an answer that ends short ends in a sentence that says why: a failure, which is then raised; the limit
-    of its length, unless the answer is `limited` by its client; a content filter.
+    With `notes`, an answer that is not complete ends in a sentence with the reason: a failure, which is then raised;
+    the output limit, unless the client set it (`limited`); a content filter.
     """
     pieces: list[Piece] = []
     last = b""
@@ -56,12 +56,12 @@ def _text(piece: Piece) -> str:
 
 
 def _shortage(pieces: list[Piece], *, limited: bool) -> str:
-    """Say why an answer that the provider ended is not whole; nothing if it is, or if it may be."""
+    """Return why an answer with a proper end is not complete; empty if it is complete."""
     reason = next((piece.reason for piece in pieces if isinstance(piece, Finish)), "")
     return "" if limited and reason == "length" else _SHORT.get(reason, "")
 
 
 def _note(last: bytes, why: str) -> bytes:
-    """Write the sentence on a line of its own, below a blank one if there is a `last` text above it."""
+    """Format the note as a line of its own, with a blank line above it if there was any text (`last`)."""
     gap = b"" if not last else b"\n" if last.endswith(b"\n") else b"\n\n"
     return gap + f"[This answer is incomplete. {' '.join(why.split())}]".encode()

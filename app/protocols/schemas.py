@@ -1,4 +1,4 @@
-"""What a frontend posts, in chatbot-ui's shape or the AI SDK's, -> a `Chat`."""
+"""The body of a chat request, in the shape of chatbot-ui or of the AI SDK -> a `Chat`."""
 
 import re
 from collections.abc import Callable
@@ -12,25 +12,25 @@ from ..failure import Code, Failure
 
 MAX_MESSAGES = 1000
 MAX_PARTS = 10_000
-"""Of all messages together: reading so many takes a tenth of a second."""
+"""The limit for all messages together: so many parts take a tenth of a second to read."""
 MAX_TOKENS = 10_000_000
 
 _ROLES = ("system", "developer", "user", "assistant")
 MAX_MODEL_CHARACTERS = 200
 _IMAGE_DETAILS = ("auto", "low", "high")
 _LISTS_OF_PARTS = ("content", "parts", "experimental_attachments")
-"""Where a message can have a list of parts."""
+"""The members of a message that can be lists of parts."""
 _IMAGE_ADDRESS = re.compile(r"data:image/[\w.+-]*|https?://", re.IGNORECASE | re.ASCII)
-_ANSWER_TEXTS = {"text": "text", "output_text": "text", "refusal": "refusal"}
-"""Where the parts of an answer have their text, by their types."""
-_ANSWER_UNSAID = {
+_TEXT_MEMBERS = {"text": "text", "output_text": "text", "refusal": "refusal"}
+"""The member with the text, by the type of a part of an answer."""
+_UNSENT_TYPES = {
     *"reasoning thinking redacted_thinking image_url source tool_use tool-call tool_result tool-result".split()
 }
-"""Parts of an answer that are not told to the model again: thoughts, tools, and what providers take of users only."""
+"""Types of parts of an answer that are not sent again: reasoning, tools, and parts that only users may send."""
 
 
 def read(body: dict[str, Any]) -> Chat:
-    """Read a chat request. Raises `Failure` 400, which names the field and says why."""
+    """Read a chat request. Raises `Failure` 400, which names the field and the reason."""
     try:
         chat: Chat = _schema.load(body)
     except ValidationError as error:
@@ -40,7 +40,7 @@ def read(body: dict[str, Any]) -> Chat:
 
 
 class _Number(fields.Field[float]):
-    """A JSON number, and neither a string nor a boolean that could be read as one."""
+    """A JSON number; a string or a boolean is refused."""
 
     def _deserialize(self, value: object, *_: object, **__: object) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -49,7 +49,7 @@ class _Number(fields.Field[float]):
 
 
 class _Model(fields.Field[str]):
-    """A model's name; which ones there are is the provider's to say."""
+    """The name of a model; only the provider knows which names exist."""
 
     def _deserialize(self, value: object, *_: object, **__: object) -> str:
         if not isinstance(value, str):
@@ -60,7 +60,7 @@ class _Model(fields.Field[str]):
 
 
 class _Messages(fields.Field[list[dict[str, Any]]]):
-    """The conversation, as chat completions or the AI SDK (`parts`) have it -> the former, without other keys."""
+    """The messages, in the shape of chat completions or the AI SDK (`parts`) -> of chat completions, no other keys."""
 
     def _deserialize(self, value: object, *_: object, **__: object) -> list[dict[str, Any]]:
         if not isinstance(value, list) or not 1 <= len(value) <= MAX_MESSAGES:
@@ -75,7 +75,7 @@ class _Messages(fields.Field[list[dict[str, Any]]]):
 
 
 class _ChatSettingsSchema(Schema):
-    """Of what a frontend knows about a chat, the three things that the answer depends on."""
+    """The three chat settings of a frontend that the answer depends on."""
 
     class Meta:
         """Everything else that frontends send is accepted and ignored."""
@@ -112,7 +112,7 @@ _schema = _ChatSchema()
 
 
 def _first(messages: object, path: str = "") -> tuple[str, str]:
-    """Return the path and the sentence of the first complaint in marshmallow's nested messages."""
+    """Return the path and the sentence of the first error in marshmallow's nested messages."""
     if isinstance(messages, dict):
         name, inner = next(iter(messages.items()))
         step = "" if name == "_schema" else f"[{name}]" if isinstance(name, int) else f".{name}"
@@ -123,7 +123,7 @@ def _first(messages: object, path: str = "") -> tuple[str, str]:
 
 
 def _at(where: int | str, read: Any, value: object) -> Any:  # noqa: ANN401 - returns what `read` does
-    """Read one item, and say where it stands if it is wrong."""
+    """Read one item; if it is invalid, add its place to the error."""
     try:
         return read(value)
     except ValidationError as error:
@@ -131,11 +131,11 @@ def _at(where: int | str, read: Any, value: object) -> Any:  # noqa: ANN401 - re
 
 
 def _is_empty_answer(message: dict[str, Any]) -> bool:
-    """Tell whether this is an answer without any text, which providers refuse to be told.
+    """Tell whether this is an answer without text, which providers refuse.
 
-    It was stopped before its first word, or was all thoughts, calls of tools and pictures.
+    It was stopped before its first word, or had only reasoning, tool calls or pictures.
     """
-    return message["role"] == "assistant" and _is_nothing(message["content"])
+    return message["role"] == "assistant" and _is_empty(message["content"])
 
 
 def _count_parts(message: object) -> int:
@@ -151,27 +151,27 @@ def _message(message: object) -> dict[str, Any]:
         raise ValidationError({"role": f"Must be one of: {', '.join(_ROLES)}."})
     name = "experimental_attachments"
     pictures = _at(name, _attachments, message.get(name)) if role != "assistant" else []
-    content = _said(message, may_be_nothing=bool(pictures) or role == "assistant")
+    content = _read_content(message, may_be_empty=bool(pictures) or role == "assistant")
     if isinstance(content, str) and not pictures:
         return {"role": role, "content": content}
     return {"role": role, "content": _without_blanks([*_parts(content), *pictures])}
 
 
-def _said(message: dict[str, Any], *, may_be_nothing: bool) -> str | list[dict[str, Any]]:
-    """Read what a message says: its content, or its parts where the content is nothing, or an answer's refusal."""
+def _read_content(message: dict[str, Any], *, may_be_empty: bool) -> str | list[dict[str, Any]]:
+    """Read the content of a message, or its parts if the content is empty, or the refusal of an answer."""
     content, parts, is_answer = message.get("content"), message.get("parts"), message["role"] == "assistant"
     said: str | list[dict[str, Any]] = ""
-    if _is_nothing(content) and parts is not None:
+    if _is_empty(content) and parts is not None:
         said = _at("parts", partial(_ui_content, _ui_text if is_answer else _ui_part), parts)
-    elif not (_is_nothing(content) and may_be_nothing):
+    elif not (_is_empty(content) and may_be_empty):
         said = _at("content", partial(_content, _answer_part if is_answer else _part), content)
     if is_answer and not said and message.get("refusal") is not None:
         said = _at("refusal", _text, message["refusal"])
     return said
 
 
-def _is_nothing(content: object) -> bool:
-    """Tell whether content is null, an empty list, or white space, also as the text of its parts."""
+def _is_empty(content: object) -> bool:
+    """Tell whether content is null, an empty list, or only white space, also in parts."""
     if isinstance(content, list):
         texts = [part.get("text") for part in content if isinstance(part, dict) and part.get("type") == "text"]
         return len(texts) == len(content) and all(map(_is_blank, texts))
@@ -183,14 +183,14 @@ def _is_blank(text: object) -> bool:
 
 
 def _parts(content: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Write content as a list of parts, none of which is blank text."""
+    """Return content as a list of parts; blank text becomes an empty list."""
     if isinstance(content, list):
         return content
     return [] if _is_blank(content) else [{"type": "text", "text": content}]
 
 
 def _without_blanks(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Leave out blank text beside a picture, which some providers refuse."""
+    """Remove blank text beside a picture, because some providers refuse it."""
     telling = [part for part in parts if part["type"] != "text" or not _is_blank(part["text"])]
     return telling if any(part["type"] != "text" for part in parts) else parts
 
@@ -205,12 +205,12 @@ def _content(read: Callable[[object], dict[str, Any] | None], content: object) -
 
 
 def _answer_part(part: object) -> dict[str, Any] | None:
-    """Read a part of what a model said; none of those that are not told to it again."""
+    """Read a part of an answer; None for a part that is not sent to the model again."""
     if not isinstance(part, dict) or not isinstance(part.get("type"), str):
         return _part(part)
-    if part["type"] in _ANSWER_UNSAID:
+    if part["type"] in _UNSENT_TYPES:
         return None
-    name = _ANSWER_TEXTS.get(part["type"])
+    name = _TEXT_MEMBERS.get(part["type"])
     return {"type": "text", "text": _at(name, _text, part.get(name))} if name else _part(part)
 
 
@@ -248,7 +248,7 @@ def _text(text: object) -> str:
 
 
 def _ui_content(read: Callable[[object], dict[str, Any] | None], parts: object) -> str | list[dict[str, Any]]:
-    """Turn the parts of an AI SDK message into content; its steps, sources and data are not for the model."""
+    """Turn the parts of an AI SDK message into content; steps, sources and data are not sent to the model."""
     if not isinstance(parts, list):
         raise ValidationError("Must be a list.")
     found = [_at(index, read, part) for index, part in enumerate(parts)]
@@ -269,7 +269,7 @@ def _ui_text(part: object) -> dict[str, Any] | None:
 
 
 def _attachments(attachments: object) -> list[dict[str, Any]]:
-    """Read what the AI SDK's version 4 attaches beside a message (https://v4.ai-sdk.dev/docs/ai-sdk-ui/chatbot)."""
+    """Read the attachments of AI SDK 4, which are beside the content (https://v4.ai-sdk.dev/docs/ai-sdk-ui/chatbot)."""
     if attachments is None:
         return []
     if not isinstance(attachments, list):
@@ -278,7 +278,7 @@ def _attachments(attachments: object) -> list[dict[str, Any]]:
 
 
 def _attachment(attachment: object) -> dict[str, Any]:
-    """Read one attachment; where its type is left out, its data URL says it."""
+    """Read one attachment; without a `contentType`, its data URL has the type."""
     if not isinstance(attachment, dict):
         raise ValidationError("Not an object.")
     url = attachment.get("url")
@@ -287,7 +287,7 @@ def _attachment(attachment: object) -> dict[str, Any]:
 
 
 def _picture(file: dict[str, Any], kind: str, media_type: object) -> dict[str, Any]:
-    """Turn a file into a part; `kind` is the member that says its media type."""
+    """Turn a file into a part; `kind` is the name of the member with its media type."""
     if not media_type:
         raise ValidationError({kind: "Must say which kind of image this is, like image/png."})
     if not isinstance(media_type, str) or media_type[:6].lower() != "image/":

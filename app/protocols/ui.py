@@ -1,7 +1,7 @@
 """The AI SDK's UI message stream, version 1 (https://ai-sdk.dev/docs/ai-sdk-ui/stream-protocol).
 
-Only what its versions 5.0 to 7 all accept: 5.0 refuses a `finishReason`, and any key that it does not know, so both the
-reason and the usage travel in the `messageMetadata`, and an error's code in a data part before it.
+It has only events that versions 5.0 to 7 all accept. Version 5.0 refuses a `finishReason` and any unknown key, so the
+reason and the usage are in the `messageMetadata`, and the code of an error is in a data part before it.
 """
 
 from collections.abc import Iterator
@@ -27,9 +27,9 @@ _DONE = b"data: [DONE]\n\n"
 
 
 def frames(answer: Answer, **_: bool) -> Iterator[bytes]:
-    """Yield the events of each read; what a text needs notes for has events of its own.
+    """Yield the events of each read; there are no notes, because failures and finish reasons have events.
 
-    A failure is an error event: no success follows it, and the block that it breaks off stays open.
+    After a failure comes an error event, without a finish event, and the open block is not closed.
     """
     before, block = _START, _Block()
     try:
@@ -41,14 +41,14 @@ def frames(answer: Answer, **_: bool) -> Iterator[bytes]:
 
 
 class _Block:
-    """The block of text or reasoning that is open: its pieces are its deltas, another kind of piece ends it."""
+    """The open block of text or reasoning: pieces of its kind are its deltas, any other kind ends it."""
 
     def __init__(self) -> None:
         self._kind = b""
         self._id = 0
 
     def events(self, piece: Piece) -> bytes:
-        """Write one piece as events."""
+        """Return one piece as events."""
         match piece:
             case Text(text):
                 return self._delta(b"text", text)
@@ -71,7 +71,7 @@ class _Block:
         return b'data: {"type":"%b-start","id":"%d"}\n\n' % (kind, self._id)
 
     def end(self) -> bytes:
-        """End the block that is open, if one is."""
+        """Return the end of the open block, if there is one."""
         kind, self._kind = self._kind, b""
         return b'data: {"type":"%b-end","id":"%d"}\n\n' % (kind, self._id) if kind else b""
 

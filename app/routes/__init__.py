@@ -12,7 +12,7 @@ from .service import Service
 
 
 def register(app: Flask, service: Service, providers: Collection[Provider]) -> None:
-    """Add everything that an application answers."""
+    """Add all routes and error handlers to an application."""
     errors.register(app)
     cors.register(app, service.settings.cors_origins)
     for provider in providers:

@@ -1,6 +1,6 @@
-"""The body of a request -> JSON, read by us: whatever its content type says, within a size and a time.
+"""The body of a request -> JSON, whatever its content type, within a limit of size and time.
 
-What one body costs is bounded so that others wait for it for a tenth of a second at most.
+The cost of one body is limited, so that it delays other requests by a tenth of a second at most.
 """
 
 import errno
@@ -19,39 +19,39 @@ from gunicorn.http.errors import NoMoreData, ParseException
 from ..failure import Code, Failure, Gone
 
 MAX_VALUES = 100_000
-"""About how many values a body may hold: so many small objects take ten times the memory of their text."""
+"""About how many values a body may hold: small objects take ten times the memory of their text."""
 MAX_NUMBER_CHARACTERS = 100
 """The longest number: the time to read one grows with the square of its length."""
 MAX_WIDTH = 4
-"""The most bytes that Python takes for a character."""
+"""How many bytes Python takes for a character at most."""
 VALUE_BYTES = 128
-"""About what it takes for a value of an object or a list, beside its text."""
+"""About how many bytes Python takes for a value in an object or a list, beside its text."""
 STEP_BYTES = 64 * 1024
-"""How much is read at once. A larger body takes so long to parse that other requests get a turn before it."""
+"""How much is read at once. Before a larger body is parsed, which takes long, other requests get a turn."""
 TURN_SECONDS = 0.001
-"""Above 0: in a sleep of 0, gevent runs dozens of callbacks before it looks at the sockets again."""
+"""Not 0: in a sleep of 0, gevent runs dozens of callbacks before it checks the sockets again."""
 
 _MAX_QUOTES = 4 * (MAX_VALUES + 1)
-"""Each value has a name and a text at most, with two quotes each."""
+"""Each value has at most a name and a text, with two quotes each."""
 _NUMBERS = bytes.maketrans(b"+-.123456789Ee", b"0" * 14)
 _LONG_NUMBER = b"0" * (MAX_NUMBER_CHARACTERS + 1)
 _ENDS_IN_BACKSLASH = re.compile(rb'\\\\"')
-"""Two backslashes before a quote, which may end the string then. (`re` searches three times as fast as `in`.)"""
+"""Two backslashes before a quote, which may then end the string. (`re` searches three times as fast as `in`.)"""
 _UNICODE_ESCAPE = re.compile(rb"\\u")
 _TRUNCATED = "Input data was truncated"
-"""What msgspec says of a body that ends too early, and of half a surrogate pair in its last bytes."""
+"""The error of msgspec for a body that ends too early, or with half a surrogate pair."""
 _LATE = re.compile("time(d )?out")
-"""What the errors of uWSGI and mod_wsgi say of a body that did not come in time."""
+"""Found in the errors of uWSGI and mod_wsgi for a body that did not come in time."""
 
 _turn = Semaphore()
 
 
 class TooManyChunks(ParseException):  # type: ignore[misc]  # gunicorn has no types
-    """The body comes in more small chunks than the server takes."""
+    """The body has more small chunks than the server accepts."""
 
 
 def _grow_freely(_: int) -> None:
-    """Count nothing, for bodies that are small."""
+    """Count no memory: for small bodies."""
 
 
 def read_json(
@@ -59,10 +59,10 @@ def read_json(
 ) -> dict[str, Any]:
     """Read the body as one JSON object of at most `limit` bytes within so many seconds.
 
-    `grow` is told how many bytes of memory each step takes. The content type does not matter: browsers send a string
-    body as `text/plain`, curl as a form. Raises `Failure`: 413 over the limit, 408 when it is late, 411 for chunks that
-    the server does not decode, 415 for what says that it is a file upload or compressed, 400 for what is not strict
-    JSON in UTF-8. Raises `Gone` when the client leaves before the end.
+    `grow` is called with the bytes of memory that each step takes. The content type does not matter: browsers send a
+    string body as `text/plain`, curl as a form. Raises `Failure`: 413 above the limit, 408 if the body is late, 411 for
+    chunks that the server does not decode, 415 for a file upload or a compressed body, 400 for anything but strict JSON
+    in UTF-8. Raises `Gone` if the client leaves before the end.
     """
     encoding = request.headers.get("Content-Encoding", "").strip().lower()
     if request.mimetype == "multipart/form-data" or encoding not in ("", "identity"):
@@ -107,7 +107,7 @@ def _read_length(source: Any, length: int, grow: Callable[[int], None]) -> bytes
 
 
 def _read_chunks(source: Any, limit: int, grow: Callable[[int], None]) -> bytes:  # noqa: ANN401
-    """Read to the end of the last chunk; one byte over the limit is enough to refuse."""
+    """Read to the end of the last chunk; one byte above the limit is enough to refuse."""
     data = _read_steps(source, limit + 1, grow)
     if len(data) > limit:
         raise _too_large(limit)
@@ -115,7 +115,7 @@ def _read_chunks(source: Any, limit: int, grow: Callable[[int], None]) -> bytes:
 
 
 def _read_steps(source: Any, most: int, grow: Callable[[int], None]) -> bytes:  # noqa: ANN401
-    """Read to the end, but at most `most` bytes; only those that came are counted."""
+    """Read to the end, but at most `most` bytes, and count the memory of the bytes that come."""
     parts, size = [], 0
     while size < most and (part := source.read(min(STEP_BYTES, most - size))):
         grow(len(part))
@@ -125,15 +125,15 @@ def _read_steps(source: Any, most: int, grow: Callable[[int], None]) -> bytes:  
 
 
 def _refuse_chunks(request: Request) -> None:
-    """Refuse chunks that the server did not decode: the application cannot see where they end."""
+    """Refuse chunks that the server did not decode: the application cannot see their end."""
     if "Transfer-Encoding" in request.headers:
         message = "The request's body needs a Content-Length: this server takes no body in chunks."
         raise Failure(Code.BAD_BODY, message, status=411)
 
 
 def _why_unread(error: OSError) -> Failure | Gone:
-    """Return what an error of reading means: the body is late, or the client has left."""
-    if error.errno == errno.ETIMEDOUT:  # the kernel's, over what the client did not take of an answer before
+    """Return the reason of a read error: the body is late, or the client has left."""
+    if error.errno == errno.ETIMEDOUT:  # from the kernel: the client did not read the answer before this request
         return Gone("client_stalled")
     return _late() if isinstance(error, TimeoutError) or _LATE.search(str(error)) else Gone()
 
@@ -144,16 +144,16 @@ def _late() -> Failure:
 
 @contextmanager
 def _deadline(seconds: float) -> Iterator[None]:
-    """Limit the time that reading takes. Threads have no such limit; their server has."""
+    """Limit the time for reading under gevent; with threads, the server has a limit of its own."""
     if not is_module_patched("socket"):
         yield
         return
-    with gevent.Timeout(seconds, _late()):  # an Exception, at which gunicorn knows that the connection is spoilt
+    with gevent.Timeout(seconds, _late()):  # an Exception, after which gunicorn closes the connection
         yield
 
 
 def _take_turn(size: int) -> None:
-    """Let large bodies wait for each other, and let other requests run in between."""
+    """Handle large bodies one after the other, and let other requests run in between."""
     if size > STEP_BYTES and is_module_patched("socket"):
         with _turn:
             gevent.sleep(TURN_SECONDS)
@@ -162,7 +162,7 @@ def _take_turn(size: int) -> None:
 def _parse(body: bytes, grow: Callable[[int], None]) -> Any:  # noqa: ANN401 - JSON is anything
     """Parse strict JSON (RFC 8259), in UTF-8 and with no key twice in an object. Raises `Failure` 400.
 
-    msgspec takes any number of values, long numbers, and a key twice: these are counted outside of the strings.
+    msgspec accepts any number of values, long numbers and duplicate keys: these are checked here, outside of strings.
     """
     bare = _without_strings(body)
     values = sum(map(bare.count, (b"[", b"{", b",")))
@@ -187,7 +187,7 @@ def _parse(body: bytes, grow: Callable[[int], None]) -> Any:  # noqa: ANN401 - J
 
 
 def _without_strings(body: bytes) -> bytes:
-    """Return what stands outside of the quotes: brackets, commas, colons, numbers. Raises `Failure` 400."""
+    """Return the bytes outside of the quotes: brackets, commas, colons, numbers. Raises `Failure` 400."""
     if b"\\" in body:
         if _ENDS_IN_BACKSLASH.search(body):
             body = body.replace(rb"\\", b"")
@@ -199,14 +199,14 @@ def _without_strings(body: bytes) -> bytes:
 
 
 def _width(body: bytes) -> int:
-    """Return how many bytes a character may take in Python: one beyond Latin-1 makes its whole text wider."""
+    """Return how many bytes a character may take in Python: one outside of ASCII can make its whole text wider."""
     return 1 if body.isascii() and not _UNICODE_ESCAPE.search(body) else MAX_WIDTH
 
 
 def _count_members(value: object) -> int:
     """Count the members of all objects in a JSON value."""
     count, rest = 0, [value]
-    for item in rest:  # which grows
+    for item in rest:  # the list grows meanwhile
         if isinstance(item, dict):
             count += len(item)
             rest.extend(item.values())

@@ -1,4 +1,4 @@
-"""The one chat view: know, read, ask, stream."""
+"""The one chat view: it identifies the user, reads the chat, asks the provider, and streams the answer."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -16,7 +16,7 @@ from . import body, errors
 from .service import Service
 
 MAX_ACCEPT_CHARACTERS = 1024
-"""How much of an `Accept` header is read: parsing it costs the most of all headers."""
+"""How much of an `Accept` header is read: no other header is as expensive to parse."""
 
 
 def blueprint(provider: Provider, service: Service) -> Blueprint:
@@ -35,7 +35,7 @@ def blueprint(provider: Provider, service: Service) -> Blueprint:
             service.limiter.hit(user)
             stream.hold(service.limiter.slot(user))
             announced = min(request.content_length or 0, settings.max_body_bytes)
-            with service.bodies.share(user, announced) as grow:  # until the provider has it, and nothing here any more
+            with service.bodies.share(user, announced) as grow:  # until the body has been sent on
                 asked = protocol.read(
                     body.read_json(request, settings.max_body_bytes, settings.body_timeout_seconds, grow)
                 )
@@ -58,7 +58,7 @@ def blueprint(provider: Provider, service: Service) -> Blueprint:
 
 
 def _tell_source(provider: Provider, sources: Sources) -> str:
-    """Say in the response's headers, a refusal's too, whose key the provider is asked with."""
+    """Name the source of the key in the headers of the response, also of an error."""
     source = "profile" if sources.are_own(provider) else "environment"
 
     @after_this_request
@@ -70,12 +70,12 @@ def _tell_source(provider: Provider, sources: Sources) -> str:
 
 
 def _frames(protocol: ClientProtocol, asked: Chat, service: Service) -> partial[Iterator[bytes]]:
-    """Tell the protocol what it may say of an answer that ends short."""
+    """Return the protocol's `frames`, with its options for an answer that ends short."""
     return partial(protocol.frames, notes=service.settings.text_notes == "yes", limited=asked.max_tokens is not None)
 
 
 def _protocol(request: Request) -> ClientProtocol:
-    """Choose the protocol that the client prefers; a wildcard chooses nothing."""
+    """Choose the first protocol that the client accepts; a wildcard chooses none, so text is the default."""
     header = request.headers.get("Accept", "")[:MAX_ACCEPT_CHARACTERS]
     accepted = [media_type.lower() for media_type, quality in parse_accept_header(header, MIMEAccept) if quality > 0]
     return PROTOCOLS[next((media_type for media_type in accepted if media_type in PROTOCOLS), "text/plain")]

@@ -1,10 +1,10 @@
-"""Which other origins' pages may ask (https://fetch.spec.whatwg.org/#http-cors-protocol)."""
+"""CORS: which pages of other origins may call the service (https://fetch.spec.whatwg.org/#http-cors-protocol)."""
 
 from flask import Flask, Response, request
 
 PATHS = "/api/"
 SECONDS = "7200"
-"""How long a browser may remember the answer to a preflight; none does for longer."""
+"""How long a browser may cache the answer to a preflight; no browser does so for longer."""
 
 _PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE",
@@ -34,7 +34,7 @@ def register(app: Flask, origins: tuple[str, ...]) -> None:
 
 
 def _headers(origin: str | None, origins: tuple[str, ...], method: str) -> dict[str, str]:
-    """Return the headers for an origin: none for one that may not ask, no cookies for one that is not named."""
+    """Return the headers for an origin: empty if it is not allowed; cookies are allowed only if it is named."""
     if origin and origin != "*" and origin in origins:
         allowed = {"Access-Control-Allow-Origin": origin, "Access-Control-Allow-Credentials": "true"}
     elif "*" in origins:

@@ -1,4 +1,4 @@
-"""Every exception -> a status, and JSON of the client's protocol; nothing else makes an error body."""
+"""Every exception -> a status, and JSON in the client's protocol. No other code makes an error body."""
 
 import logging
 import re
@@ -21,10 +21,10 @@ log = logging.getLogger(__name__)
 
 
 class Application(Flask):
-    """A Flask application whose views may raise `Gone`, which is no `Exception` and would pass Flask's handlers."""
+    """A Flask application whose views may raise `Gone`, a `BaseException`, for which Flask has no error handlers."""
 
     def dispatch_request(self) -> ResponseReturnValue:
-        """Call the view of the request."""
+        """Call the view of the request; turn `Gone` into a response."""
         try:
             return super().dispatch_request()
         except Gone as gone:
@@ -40,7 +40,7 @@ def register(app: Flask) -> None:
 
 
 def request_id() -> str:
-    """Return the id of the current request: the one that a proxy in front gave it, else a new one."""
+    """Return the id of the current request: from the header `X-Request-ID` of a proxy in front, or else a new one."""
     if "request_id" not in g:
         given = request.headers.get("X-Request-ID", "")
         g.request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
@@ -54,7 +54,7 @@ def _add_headers(response: Response) -> Response:
 
 
 def _tell(failure: Failure) -> Response:
-    """Tell a failure in the protocol that the request has chosen, if it came so far."""
+    """Answer with a failure, in the protocol of the request, if one was chosen already."""
     protocol: ClientProtocol = g.get("protocol", chatbot_ui)
     response = jsonify(protocol.refusal(failure, request_id()))
     response.status_code = failure.status
@@ -64,7 +64,7 @@ def _tell(failure: Failure) -> Response:
 
 
 def _tell_nobody(gone: Gone) -> Response:
-    """Answer a client that has left, for the server's access log only: 499, as nginx has it."""
+    """Answer a client that has left; only the server's access log shows it: 499, as in nginx."""
     response = jsonify(message="The connection was closed.", code=gone.outcome, requestId=request_id())
     response.status_code = 499
     response.headers["Cache-Control"] = "no-store"
@@ -80,6 +80,6 @@ def _tell_http(error: HTTPException) -> Response:
 
 
 def _tell_bug(error: Exception) -> Response:
-    """Log what only we can mend; the client learns that it was not its fault."""
+    """Log a bug with its traceback, and answer 500."""
     log.error("A mistake of ours in request %s", request_id(), exc_info=error)
     return _tell(Failure(Code.INTERNAL, "An unexpected error occurred"))

@@ -1,4 +1,4 @@
-"""Whether the process is alive, and whether it can be given work."""
+"""Liveness and readiness: whether the process runs, and whether it can serve requests."""
 
 from flask import Blueprint, Response, jsonify
 

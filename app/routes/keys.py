@@ -1,4 +1,4 @@
-"""Which provider settings the environment sets, as existing frontends ask for it."""
+"""Which settings of providers the environment has, in the shape that chatbot-ui expects."""
 
 from collections.abc import Iterable
 
@@ -9,7 +9,10 @@ from .service import Service
 
 
 def blueprint(service: Service, providers: Iterable[Provider]) -> Blueprint:
-    """Make the route `/api/keys`: under `isUsingEnvKeyMap`, providers' keys by provider, the rest by variable."""
+    """Make the route `/api/keys`: `{"isUsingEnvKeyMap": {NAME: true or false, ...}}`.
+
+    NAME is the name of a provider for its key, and the variable in small letters for any other setting.
+    """
     routes = Blueprint("keys", __name__)
     names = {provider.name: provider.key.name for provider in providers}
     names |= {field.variable.lower(): field.name for provider in providers for field in provider.settings}

@@ -1,4 +1,4 @@
-"""How much of this process's memory the bodies of its requests may take."""
+"""The memory budget of a process for the bodies of its requests."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -8,26 +8,26 @@ from threading import Lock
 from ..failure import Code, Failure
 
 USER_SHARE = 0.25
-"""The part of a budget that several bodies of one user may take together."""
+"""The part of the budget that several bodies of one user may take together."""
 
 
 class MemoryBudget:
-    """A budget of bytes: how many are taken, and by which users."""
+    """A budget of bytes, with the part that each user holds."""
 
     def __init__(self, most: int) -> None:
-        """Take how many bytes there are."""
+        """Take the size of the budget in bytes."""
         self._most = most
         self._held: Counter[str] = Counter()
         self._lock = Lock()
 
     @contextmanager
     def share(self, user: str, announced: int = 0) -> Iterator[Callable[[int], None]]:
-        """Give a function that takes so many bytes more for one request; at the end they are given back.
+        """Give a function that reserves so many more bytes for one request; at the end, all are released.
 
-        It raises `Failure` 503 when so many are not left. So does this, before anything is read, when what is
-        `announced` is not left; that is not taken yet, as it may never come. The only body of a user may take all that
-        is left; several of one user may take `USER_SHARE`. A body may take more than the budget while there is no
-        other: it would never fit.
+        The function raises `Failure` 503 if so many bytes are not left. `share` does the same at its begin for the
+        `announced` bytes, but does not reserve them, because they may never come. If a user has one body, it may take
+        all the bytes that are left; several bodies together may take `USER_SHARE`. A body that is larger than the whole
+        budget is allowed while there is no other.
         """
         taken = 0
         self._check(announced, taken)
@@ -48,7 +48,7 @@ class MemoryBudget:
                     del self._held[user]
 
     def _check(self, number: int, taken: int, held: int = 0) -> None:
-        """Raise `Failure` if so many more are too many: this request has `taken`, all of its user have `held`."""
+        """Raise `Failure` if so many more are too many: this request has `taken`, all requests of its user `held`."""
         total = self._held.total()
         is_over_share = held > taken and held + number > self._most * USER_SHARE
         if is_over_share or (total > taken and total + number > self._most):

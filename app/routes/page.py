@@ -1,4 +1,4 @@
-"""The page at `/`: a small chat, served by the service it talks to."""
+"""The page at `/`: a small chat client for this service."""
 
 from pathlib import Path
 from urllib.parse import quote
@@ -29,9 +29,9 @@ def index() -> Response:
 
 @page.before_app_request
 def add_slash() -> Response | None:
-    """Lead from the bare prefix of a service that is mounted below one to the page, whose addresses are relative.
+    """Redirect from the bare prefix of a mounted service to the page at `PREFIX/`, whose links are relative.
 
-    So is this one: what the prefix is called outside, and over which scheme, only a proxy in front knows.
+    The redirect is relative, too: only a proxy in front knows the outer prefix and the scheme.
     """
     if request.environ.get("PATH_INFO"):
         return None
@@ -40,7 +40,7 @@ def add_slash() -> Response | None:
 
 @page.get("/static/<name>")
 def asset(name: str) -> Response:
-    """The page's scripts and its styles. Any other name is unknown, whatever lies in the folder."""
+    """The scripts and styles of the page. Any other file in the folder is a 404."""
     if name not in _ASSETS:
         abort(404)
     return send_from_directory(_STATIC, name, mimetype=_TYPES[Path(name).suffix])
@@ -48,7 +48,7 @@ def asset(name: str) -> Response:
 
 @page.after_request
 def protect(response: Response) -> Response:
-    """The page runs nothing but its own script and speaks to nobody but its own origin."""
+    """Add the security headers: the page runs only its own scripts and connects only to its own origin."""
     if response.status_code < 400:  # noqa: PLR2004 - an error has its own
         response.headers.update(_HEADERS)
     return response

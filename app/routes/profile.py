@@ -1,4 +1,4 @@
-"""A user's own settings: what is set and from where, and the routes that set, remove and try them."""
+"""The settings of a user: routes that show, set, remove and check them."""
 
 from collections.abc import Collection, Iterable
 from typing import Any
@@ -11,7 +11,7 @@ from . import body
 from .service import Service
 
 MAX_SETTING_BYTES = 16 * 1024
-"""The largest body that sets one."""
+"""The largest body of a request that sets one."""
 MIN_SHOWN_CHARACTERS = 12
 """How long a key must be for its last four characters to tell it apart without giving it away."""
 
@@ -62,21 +62,21 @@ def blueprint(service: Service, providers: Iterable[Provider]) -> Blueprint:
 
 
 def _user(service: Service) -> str:
-    """Return who asks for something that costs more than a look."""
+    """Return the user of a request that counts against the rate limit."""
     user = service.login.user(request)
     service.limiter.hit(user)
     return user
 
 
 def _own_sources(service: Service, user: str, provider: Provider) -> Sources:
-    """Return the sources without the operator's values, but for the fields that users cannot have."""
+    """Return the user's own values, and the operator's only for the fields that users cannot set."""
     names = {field.name for field in provider.settings if field.operator_only}
     environment = {name: value for name, value in service.settings.provider_environment.items() if name in names}
     return Sources(service.store.profiles.settings(user), environment, "profile-first")
 
 
 def _state(provider: Provider, field: Field, sources: Sources) -> dict[str, Any]:
-    """Return where a field's value comes from; of the user's own value, what is no secret; of a key, its end."""
+    """Return the source of a field's value, and the user's own value; of a key, only its last characters."""
     name = field.name
     source = sources.of(provider, field)
     own = _own_value(sources, name)
@@ -94,12 +94,12 @@ def _state(provider: Provider, field: Field, sources: Sources) -> dict[str, Any]
 
 
 def _changed(provider: Provider, field: Field, sources: Sources, removed: Collection[str]) -> Response:
-    """Return a field's new state, and whether the key is removed with its old value."""
+    """Return a field's new state, and whether its key was removed with the old value."""
     return _private(**_state(provider, field, sources), **({"keyRemoved": True} if removed else {}))
 
 
 def _own_value(sources: Sources, name: str) -> str | None:
-    """Return the user's own value; one that the vault cannot decrypt must not keep the user from replacing it."""
+    """Return the user's own value; None if the vault cannot decrypt it, so that the user can still replace it."""
     try:
         return sources.own.get(name)
     except Failure as failure:

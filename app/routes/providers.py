@@ -1,4 +1,4 @@
-"""Which providers there are, what can be set for each, and which can be asked by who asks."""
+"""The list of providers: their fields and suggested models, and which of them the user can use."""
 
 from collections.abc import Collection
 from typing import Any
@@ -29,7 +29,7 @@ def blueprint(service: Service, providers: Collection[Provider]) -> Blueprint:
 
 
 def _sources(service: Service) -> Sources | None:
-    """Return where the values of who asks come from; None for somebody who is not known, who can ask no provider."""
+    """Return the sources of the user's values; None without a login, so that no provider is usable."""
     try:
         return service.sources(service.login.user(request))
     except Failure as failure:
@@ -53,7 +53,7 @@ def _field(field: Field) -> dict[str, Any]:
 
 
 def _can_be_asked(provider: Provider, sources: Sources | None, model: str = "") -> bool:
-    """Tell whether there is a key, and an endpoint or a deployment where one is needed; only a check tells more."""
+    """Tell whether a key is set, and an endpoint or a deployment where one is required; only a check tells more."""
     if sources is None:
         return False
     try:

@@ -1,4 +1,4 @@
-"""What all routes and commands share."""
+"""The parts of an application that all routes and commands share."""
 
 from dataclasses import dataclass
 
@@ -25,9 +25,9 @@ class Service:
     streams: Streams
     bodies: MemoryBudget
     sinks: tuple[Sink, ...] = ()
-    """What takes the record of each chat."""
+    """Functions that take the record of each chat."""
 
     def sources(self, user: str) -> Sources:
-        """Return where the values of a user's fields come from."""
+        """Return the sources of the values of a user's fields."""
         settings = self.settings
         return Sources(self.store.profiles.settings(user), settings.provider_environment, settings.key_policy)
