@@ -1,4 +1,4 @@
-"""Examines a service: what is configured, what is exposed and what is unsafe, in sentences."""
+"""Examines a service, and reports in sentences: its configuration, and whatever is exposed or unsafe."""
 
 import os
 import shlex
@@ -23,7 +23,7 @@ _GUNICORN.add_argument("--threads", default="1")
 
 
 class Finding(NamedTuple):
-    """One sentence. `mark` is `UNSAFE`, `EXPOSED` where it may be intended, or empty."""
+    """One sentence. `mark` is `UNSAFE`, or `EXPOSED` for a risk that may be intended, or empty."""
 
     sentence: str
     mark: str = ""
@@ -49,7 +49,7 @@ def reason(failure: Failure) -> str:
 
 
 def exposure(service: Service) -> Iterator[Finding]:
-    """Yield who is let in."""
+    """Yield the findings about logins: who can use the service."""
     settings, login = service.settings, service.login
     if login.is_host_login:
         yield Finding("Login: the application around this one decides who asks.")
@@ -141,7 +141,7 @@ def _addresses(settings: Settings, providers: Iterable[Provider]) -> Iterator[Fi
 
 
 def _server() -> Iterator[Finding]:
-    """Yield what the environment says of the server, which is another process."""
+    """Yield the findings about the server, another process, from the environment."""
     if _is_one_at_a_time(os.environ.get("GUNICORN_CMD_ARGS", "")):
         sentence = "Server: GUNICORN_CMD_ARGS asks for a gunicorn of one thread, which answers one request at a time."
         yield Finding(sentence, mark=UNSAFE)
@@ -172,7 +172,7 @@ def _is_one_at_a_time(arguments: str) -> bool:
 
 
 def _is_plain(url: str) -> bool:
-    """Return whether an address is unencrypted: without TLS, and not on this machine, or not an address at all."""
+    """Return whether a URL is unencrypted: without TLS and not on this machine, or not a valid URL."""
     try:
         parts = urlsplit(url)
     except ValueError:

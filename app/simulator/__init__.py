@@ -1,6 +1,6 @@
-"""Model providers on this machine: each speaks its own dialect, and misbehaves on request.
+"""Simulated model providers on this machine: each speaks its own dialect, and misbehaves on request.
 
-`python -m app.simulator --help` says where and how. What it answers is exported for tests to compare with.
+`python -m app.simulator --help` says where and how. Their answers are exported, so that tests can compare with them.
 """
 
 from .text import ANSWER, EMOJI, REASONING, words

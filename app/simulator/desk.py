@@ -1,4 +1,4 @@
-"""Who takes requests in: notes each one, finds its dialect, and hands out the reply."""
+"""Takes each request: notes it, finds its dialect, and returns the reply."""
 
 import json
 import time
@@ -12,7 +12,7 @@ from .reply import REDIRECTED, Reply, answer, refuse, refuse_as
 from .script import whole
 
 KEPT = 1000
-"""How many requests are remembered."""
+"""How many of the last requests are kept."""
 
 _UNKNOWN_MODELS = ("unknown", "missing")
 
@@ -30,10 +30,10 @@ class Request:
 
 @dataclass(slots=True)
 class Note:
-    """What is remembered of a request under a dialect: what came, what was answered, and who closed the connection.
+    """The note of a request under a dialect: the request, the status of the answer, and who closed the connection.
 
-    `closed` is "client" or "server", `closed_after` the seconds from the request to that; both None while it is open,
-    or was when the answer was complete.
+    `closed` is "client" or "server", `closed_after` the seconds from the request to the close. Both are None while the
+    connection is open, and if it was open when the answer was complete.
     """
 
     number: int
@@ -45,7 +45,7 @@ class Note:
     closed_after: float | None = None
 
     def close(self, side: str) -> None:
-        """Note that this side closed the connection, unless the other was first."""
+        """Note which side closed the connection; the first counts."""
         if self.closed is None:
             self.closed, self.closed_after = side, time.monotonic() - self.came
 
@@ -114,7 +114,7 @@ class Desk:
         return answer(dialect, asked, _left(faults, path), self._pace)
 
     def _list(self, dialect: Dialect, note: Note, path: str, query: str) -> Reply:
-        """List the models. There is no model to name a fault, so the key does."""
+        """List the models. There is no model's name, so the key has the suffixes of faults."""
         key = dialect.key(dict(note.request.headers))
         asked = Asked(note.number, note.request.method, path, query, key, {}, "", "")
         if not key or key in self._refused:
@@ -126,7 +126,7 @@ class Desk:
         return answer(dialect, asked, _left(faults, path), self._pace)
 
     def _trouble(self, asked: Asked, *, found: bool) -> Trouble | None:
-        """Return why a request is refused whatever it asks, if it is."""
+        """Return the reason to refuse a request before its model is looked at, or None."""
         troubles: tuple[tuple[bool, Trouble], ...] = (
             (not found, "path"),
             (not asked.key, "no key"),
@@ -139,7 +139,7 @@ class Desk:
 
 
 def _left(faults: Faults, path: str) -> Faults:
-    """Return the faults, without the one that has led here."""
+    """Return the faults, without `redirect` for a request that was redirected already."""
     return {name: faults[name] for name in faults if name != "redirect" or not path.endswith(REDIRECTED)}
 
 

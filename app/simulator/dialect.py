@@ -1,4 +1,4 @@
-"""What a dialect is: where it is spoken, how it refuses, and how it says each part of an answer."""
+"""The record of a dialect: its paths, its refusals, and its form for each part of an answer."""
 
 import json
 import re
@@ -13,10 +13,10 @@ Trouble = Literal[
     "path", "no key", "wrong key", "json", "no model", "unknown model", "invalid", "context", "rate", "quota", "filter",
     "server",
 ]  # fmt: skip
-"""Why a request is refused. Every dialect has its own words for each."""
+"""The reasons to refuse a request. Each dialect has its own words for each of them."""
 
 CREATED = 1767225600
-"""When every answer was made: 2026-01-01, in seconds since the epoch. Fixed, so that answers compare byte for byte."""
+"""The time of all answers: 2026-01-01, in seconds since the epoch. Fixed, so that all answers have the same bytes."""
 
 PROMPT_TOKENS = 17
 """How many tokens every prompt has."""
@@ -26,7 +26,7 @@ DONE = b"data: [DONE]\n\n"
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One request, numbered. `path` and `query` are as the provider would see them, still percent-encoded.
+    """One numbered request. `path` and `query` are those that the provider would see, still percent-encoded.
 
     `key` is empty when none was sent, `body` when it is not a JSON object. `model` is the whole name and `base` the
     name without its faults.
@@ -44,7 +44,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An error answer: its status, and its JSON body, whose texts may name what `filled` fills in."""
+    """An error answer: its status, and its JSON body, whose texts may have placeholders for `filled`."""
 
     status: int
     body: Json
@@ -52,7 +52,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """What one answer says. `usage` is whether to count its tokens; `padded` whether events carry padding."""
+    """The content of one answer. `usage` is whether it has token counts, `padded` whether its events have padding."""
 
     model: str
     thoughts: tuple[str, ...]
@@ -74,10 +74,10 @@ class Story:
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """How a dialect says each part of an answer: whole server-sent events as bytes, LF at their line ends.
+    """A dialect's form for each part of an answer: whole server-sent events as bytes, with LF line ends.
 
     `word` and `thought` take the number of the piece, from 0, and its text. `ending` ends in `DONE`. `mishap` is the
-    event of an error in mid-stream. `whole` is the body of an answer that is not streamed.
+    event of an error in the middle of a stream. `whole` is the body of an answer that is not streamed.
     """
 
     opening: Callable[[Story], tuple[bytes, ...]]
@@ -115,7 +115,7 @@ class Dialect:
 
 
 def encode(value: object, *, sort_keys: bool = False) -> bytes:
-    """Encode as JSON in raw UTF-8. Half a surrogate pair, which UTF-8 has no bytes for, stays an escape."""
+    """Encode as JSON in raw UTF-8. A lone surrogate, which UTF-8 cannot encode, stays an escape."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=sort_keys)
     return text.encode("utf-8", "backslashreplace")
 

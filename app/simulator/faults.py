@@ -1,7 +1,7 @@
-"""How to ask the simulator to misbehave: suffixes of a model's name, or of the key that lists the models.
+"""The faults of the simulator: suffixes of a model's name, or of the key that lists the models.
 
-`gpt-4o@status-429@retry-7` is the model `gpt-4o` with two faults. The table below is all there is:
-it is parsed from and it is printed by `--help`.
+`gpt-4o@status-429@retry-7` is the model `gpt-4o` with two faults. The table below has all faults: suffixes are parsed
+with it, and `--help` prints it.
 """
 
 import re
@@ -15,7 +15,7 @@ Faults = Mapping[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One row of the table. `default` is the argument when none is given; None: it is required."""
+    """One row of the table. `default` is the argument if it is left out; None if it is required."""
 
     name: str
     story: str
@@ -24,7 +24,7 @@ class Fault:
 
 
 class UnknownFaultError(ValueError):
-    """A suffix that the table does not have, or an argument that does not fit."""
+    """A suffix that is not in the table, or has a wrong argument."""
 
 
 TABLE = (

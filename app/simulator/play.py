@@ -1,4 +1,4 @@
-"""Playing a reply: its bytes onto a connection, in its time, to its end."""
+"""Plays a reply: writes its bytes to a connection, with its delays and its ending."""
 
 import asyncio
 import math
@@ -17,8 +17,8 @@ _JOINED = 256
 _RESET = struct.pack("ii", 1, 0)
 
 
-class Line(Protocol):
-    """What a reply is played on: `send` waits until the system has taken the bytes."""
+class Output(Protocol):
+    """The connection that a reply is played on."""
 
     transport: asyncio.Transport
 
@@ -26,20 +26,20 @@ class Line(Protocol):
         """Write, and wait until the system has taken it."""
 
 
-async def play(reply: Reply, note: Note | None, line: Line, *, keep_alive: bool) -> None:
-    """Send a reply in its time, and leave the connection as its ending says."""
+async def play(reply: Reply, note: Note | None, output: Output, *, keep_alive: bool) -> None:
+    """Send a reply with its delays, then end the connection as its script says."""
     loop = asyncio.get_running_loop()
     await asyncio.sleep(reply.late)
-    await line.send(_head(reply, keep_alive=keep_alive))
+    await output.send(_head(reply, keep_alive=keep_alive))
     if note:
         note.answered = reply.status
     due = loop.time() + reply.slow
     for part in _parts(reply):
         await asyncio.sleep(due - loop.time())
-        await _send_part(part, line, bytewise=reply.bytewise)
-        # Late timers do not add up, and what a slow reader missed does not come in a burst.
+        await _send_part(part, output, bytewise=reply.bytewise)
+        # A late timer delays only one part, and after a slow reader there is no burst.
         due = max(due + reply.pace, loop.time())
-    await _end(reply, note, line, keep_alive=keep_alive)
+    await _end(reply, note, output, keep_alive=keep_alive)
 
 
 def _head(reply: Reply, *, keep_alive: bool) -> bytes:
@@ -56,7 +56,7 @@ def _head(reply: Reply, *, keep_alive: bool) -> bytes:
 
 
 def _parts(reply: Reply) -> Iterator[bytes]:
-    """Return the parts of the body, joined to few large ones where nothing comes between them."""
+    """Return the parts of the body, many joined into one where no pause comes between them."""
     parts = chain(reply.script.parts, cycle(reply.script.forever))
     if reply.pace:
         return parts
@@ -64,16 +64,16 @@ def _parts(reply: Reply) -> Iterator[bytes]:
     return (b"".join(batch) for batch in batches)
 
 
-async def _send_part(part: bytes, line: Line, *, bytewise: bool) -> None:
+async def _send_part(part: bytes, output: Output, *, bytewise: bool) -> None:
     if not bytewise:
-        await line.send(part)
+        await output.send(part)
         return
     for start in range(0, len(part), BYTE_CHUNK):
-        await line.send(part[start : start + BYTE_CHUNK])
-        await asyncio.sleep(0)  # one byte after the other for this reader, but not before all others
+        await output.send(part[start : start + BYTE_CHUNK])
+        await asyncio.sleep(0)  # byte by byte for this client, while other clients get their turn
 
 
-async def _end(reply: Reply, note: Note | None, line: Line, *, keep_alive: bool) -> None:
+async def _end(reply: Reply, note: Note | None, output: Output, *, keep_alive: bool) -> None:
     ending = reply.script.ending
     if ending == "silence":
         await asyncio.sleep(math.inf)
@@ -82,7 +82,7 @@ async def _end(reply: Reply, note: Note | None, line: Line, *, keep_alive: bool)
     if note:
         note.close("server")
     if ending == "reset":
-        line.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        line.transport.abort()
+        output.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        output.transport.abort()
     else:
-        line.transport.close()
+        output.transport.close()

@@ -1,4 +1,4 @@
-"""What to answer to a request: the provider's refusal, or the answer, with the faults that were asked for."""
+"""Chooses the reply to a request: the provider's refusal or the answer, with the requested faults."""
 
 import math
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from .faults import Faults
 from .script import Script, completion, stream, whole
 
 REDIRECTED = "/redirected"
-"""Where the fault `redirect` leads: the same path with this behind it."""
+"""The suffix of the path that the fault `redirect` leads to."""
 
 _JSON = "application/json"
 _HTML = "<!doctype html>\n<title>{0}</title>\n<h1>{0}</h1>\n<p>A page where an answer was expected.</p>\n"
@@ -26,10 +26,10 @@ _BODILESS = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer on the wire, and its timing in seconds.
+    """An answer with its timing in seconds.
 
-    `late` passes before the headers (infinite: they never come), `slow` between headers and body, `pace` between two
-    parts of the body. `bytewise`: each of its chunks is written by itself.
+    `late` is the delay before the headers (infinite: they never come), `slow` the one between headers and body, `pace`
+    the one between two parts of the body. With `bytewise`, each chunk is written by itself.
     """
 
     status: int
@@ -47,7 +47,7 @@ def refuse(dialect: Dialect, asked: Asked, trouble: Trouble, detail: str = "") -
 
 
 def refuse_as(dialect: Dialect, asked: Asked, refusal: Refusal) -> Reply:
-    """Refuse with a body whose words are final."""
+    """Refuse with this body."""
     headers = _headers(dialect, asked, refusal.status, _JSON)
     return Reply(refusal.status, headers, whole(encode(refusal.body), {}))
 
@@ -68,12 +68,12 @@ def answer(dialect: Dialect, asked: Asked, faults: Faults, pace: float) -> Reply
 
 
 def phrase(status: int) -> str:
-    """Return what HTTP calls a status."""
+    """Return the reason phrase of a status."""
     return HTTPStatus(status).phrase if status in set(HTTPStatus) else "Unknown"
 
 
 class _Content(NamedTuple):
-    """What an answer is: its status, content type and body, and headers of its own."""
+    """An answer's status, content type, body, and extra headers."""
 
     status: int
     kind: str
@@ -97,7 +97,7 @@ def _content(dialect: Dialect, asked: Asked, faults: Faults) -> _Content:
 
 
 def _no_answer(dialect: Dialect, refusal: Refusal | None, faults: Faults) -> _Content:
-    """Return a refusal's own body, or what stands in for it or for an answer."""
+    """Return a refusal's own body, or a page of HTML or nothing in its place."""
     status = refusal.status if refusal else HTTPStatus.OK
     if "empty" in faults or status in _BODILESS:
         return _Content(status, _JSON if refusal else dialect.stream_type, whole(b"", {}))
@@ -115,7 +115,7 @@ def _stream(dialect: Dialect, asked: Asked) -> Script:
 
 
 def _refusal(dialect: Dialect, asked: Asked, faults: Faults) -> Refusal | None:
-    """Return the refusal that the faults ask for; a status wins over a reason."""
+    """Return the refusal for the requested faults; the fault `status` wins over the others."""
     retry = f"{faults.get('retry', 2):g}"
     if "status" in faults:
         status = int(faults["status"])

@@ -1,4 +1,4 @@
-"""An answer's bytes: a dialect's events with the faults worked in, rendered once and framed for the wire."""
+"""The bytes of an answer: a dialect's events with the faults added, rendered once and framed as HTTP."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from .faults import Faults, parse
 from .text import EMOJI_PIECES, REASONING, WORDS, WORDS_AGAIN, pieces, words
 
 Ending = Literal["clean", "silence", "close", "reset"]
-"""What follows the last event: the end that HTTP knows, nothing, a closed connection, a TCP reset."""
+"""What follows the last event: the proper end of HTTP, silence, a closed connection, or a TCP reset."""
 
 BYTE_CHUNK = len(b"1\r\n?\r\n")
 """The length of an HTTP chunk of one byte."""
@@ -23,7 +23,7 @@ _MARK = "☠"
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """The body of one answer as it is written: `parts`, then `forever` over and over, then the ending.
+    """The body of one answer: `parts`, then `forever` over and over, then the ending.
 
     Each part is one event (or one whole body) with its HTTP framing. `length` is the Content-Length; None: chunked.
     """
@@ -36,7 +36,7 @@ class Script:
 
 @lru_cache(maxsize=64)
 def stream(dialect: Dialect, model: str, *, counted: bool, padded: bool) -> Script:
-    """Render a streamed answer. `counted`: its token counts were asked for; `padded`: with padding, where known."""
+    """Render a streamed answer. `counted` adds token counts; `padded` adds padding, if the dialect has it."""
     faults = parse(model)[1]
     story = _story(model, faults, counted=counted, padded=padded)
     ending: Ending = next((_ENDINGS[name] for name in _ENDINGS if name in faults), "clean")
@@ -56,7 +56,7 @@ def completion(dialect: Dialect, model: str) -> Script:
 
 
 def whole(body: bytes, faults: Faults) -> Script:
-    """Frame one body that is not a stream. Of the faults of a stream it knows `silent` and `bytewise`."""
+    """Frame one body that is not a stream. Of the faults of a stream, only `silent` and `bytewise` apply."""
     if "silent" in faults:
         return Script((), ending="silence", length=len(body))
     if "bytewise" in faults:
@@ -78,7 +78,7 @@ def _story(model: str, faults: Faults, *, counted: bool, padded: bool) -> Story:
 
 
 def _count(faults: Faults) -> int:
-    """Return how many words there are to say before they repeat for ever or end."""
+    """Return the number of words before they repeat for ever or end."""
     stop = _stop(faults)
     if "endless" in faults and stop is not None:
         return stop
@@ -125,7 +125,7 @@ def _broken(how: str, event: bytes) -> bytes:
 
 
 def _framing(faults: Faults) -> Callable[[bytes], bytes]:
-    """Return what makes HTTP chunks of an event. Words repeat, so it remembers what it framed."""
+    """Return a function that frames an event as HTTP chunks. It has a cache, because words repeat."""
     frame = _bytewise if "bytewise" in faults else _chunk
     return cache((lambda event: frame(event.replace(b"\n", b"\r\n"))) if "crlf" in faults else frame)
 

@@ -1,4 +1,4 @@
-"""The server: HTTP/1.1 on a socket, one answer at a time on each connection, and who closed it first."""
+"""The server: HTTP/1.1, one answer at a time on each connection; it notes which side closed first."""
 
 import asyncio
 import signal
@@ -16,9 +16,9 @@ _BACKLOG = 1024
 
 
 async def serve(host: str, port: int, desk: Desk, listening: Callable[[int], None]) -> None:
-    """Serve until SIGTERM or SIGINT. `listening` is told the port, which the system chooses where it is 0.
+    """Serve until SIGTERM or SIGINT. `listening` is called with the port; for port 0, the system chooses one.
 
-    Raises OSError where the address cannot be listened on.
+    Raises OSError if the address cannot be listened on.
     """
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     connections: set[Connection] = set()
@@ -33,9 +33,9 @@ async def serve(host: str, port: int, desk: Desk, listening: Callable[[int], Non
 
 
 class Connection(asyncio.Protocol):
-    """One client's connection, and the parser's listener.
+    """One client's connection, and the callbacks of the parser.
 
-    Reading never pauses, not even while an answer is under way: only a reader learns at once that the client has gone.
+    Reading never pauses, not even during an answer: otherwise a disconnect of the client would not be noticed at once.
     """
 
     def __init__(self, desk: Desk, connections: "set[Connection]") -> None:
@@ -50,13 +50,13 @@ class Connection(asyncio.Protocol):
         self._room.set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin. There is room only while the system has taken all that was written: memory holds one write."""
+        """Begin. Back-pressure: there is room for a write only when the system has taken the one before."""
         self.transport = cast("asyncio.Transport", transport)
         self.transport.set_write_buffer_limits(high=0)
         self._connections.add(self)
 
     def data_received(self, data: bytes) -> None:
-        """Parse; a request that is complete is answered."""
+        """Parse the bytes; a complete request is answered."""
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
@@ -64,11 +64,11 @@ class Connection(asyncio.Protocol):
             self.transport.close()
 
     def eof_received(self) -> None:
-        """Take the end of what the client sends for its leaving."""
+        """Treat a half-closed connection as a disconnect."""
         self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        """Stop the answer under way; that it was not complete is the client's doing unless noted otherwise."""
+        """Stop the answer; if nothing else is noted, the client closed the connection before its end."""
         self._connections.discard(self)
         if self._note:
             self._note.close("client")
@@ -76,11 +76,11 @@ class Connection(asyncio.Protocol):
             self._answering.cancel()
 
     def pause_writing(self) -> None:
-        """Hold back further parts: the system's buffer is full."""
+        """Wait with further parts: the system's buffer is full."""
         self._room.clear()
 
     def resume_writing(self) -> None:
-        """Go on: the system has taken everything."""
+        """Go on: the system has taken all bytes."""
         self._room.set()
 
     def on_message_begin(self) -> None:
@@ -100,7 +100,7 @@ class Connection(asyncio.Protocol):
         self._request.body += body
 
     def on_message_complete(self) -> None:
-        """Answer the request, after those before it."""
+        """Answer the request after the ones before it."""
         self._request.method = self._parser.get_method().decode("latin-1")
         self._request.keep_alive = self._parser.should_keep_alive()
         self._waiting.append(self._request)
@@ -114,7 +114,7 @@ class Connection(asyncio.Protocol):
         await self._room.wait()
 
     def abort(self) -> None:
-        """Close at once, without what is unsent."""
+        """Close at once, and drop unsent bytes."""
         self.transport.abort()
 
     async def _answer(self) -> None:
@@ -125,7 +125,7 @@ class Connection(asyncio.Protocol):
             self._note = None
 
     def _answered(self, task: asyncio.Task[None]) -> None:
-        """End the connection after a bug of ours, and let the loop print it, instead of leaving the client waiting."""
+        """After a bug, close the connection, so that the client does not wait, and let the loop print the error."""
         if not task.cancelled() and task.exception():
             self.abort()
             task.result()

@@ -1,4 +1,4 @@
-"""What the simulator says: one paragraph, one thought, and a text of split emoji."""
+"""The texts of the simulator: an answer, a piece of reasoning, and a text of split emoji."""
 
 import itertools
 import re
@@ -11,7 +11,7 @@ ANSWER = (
 """The answer to every question, sent a word at a time."""
 
 REASONING = "The reader asks how an answer streams, so I follow one word from the model to the page."
-"""What comes before the answer under the fault `reasoning`."""
+"""The reasoning before the answer under the fault `reasoning`."""
 
 EMOJI = "👩‍🚀 naïve 😀 漢字"
 """The answer under the fault `emoji`."""
