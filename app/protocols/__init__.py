@@ -10,10 +10,13 @@ from . import chatbot_ui, ui
 
 
 class ClientProtocol(Protocol):
-    """The interface of each protocol's module."""
+    """The interface of each protocol's module.
+
+    `read` is `schemas.read` and `refusal` is `chatbot_ui.refusal` where a client posts and reads what frontends do.
+    """
 
     MODE: str
-    """Its name in the record of a chat."""
+    """Its name, in the record of a chat and at `/api/providers`."""
     HEADERS: dict[str, str]
     """The headers of an answer."""
 
@@ -21,10 +24,11 @@ class ClientProtocol(Protocol):
         """Read the body of a request. Raises `Failure` 400, which names the field and the reason."""
 
     def frames(self, answer: Answer, /, *, notes: bool = True, limited: bool = False) -> Iterator[bytes]:
-        """Turn an answer into bytes, one item for each read.
+        """Turn an answer into bytes, one item for each read; one that says nothing is `b""`, which flushes the headers.
 
-        A protocol with error events sends one for a `Failure`; any other raises the `Failure`. `notes` allows a
-        protocol without events to add a sentence to the text; `limited` means that the client set the output limit.
+        A protocol that can tell a `Failure` does so and ends properly. One that cannot raises it, and the connection is
+        cut. `notes` allows a protocol without events to add a sentence to the text; `limited` means that the client
+        itself has set the output limit. Pieces are handled with `match` and `assert_never`.
         """
 
     def refusal(self, failure: Failure, request_id: str, /) -> dict[str, Any]:
@@ -32,4 +36,6 @@ class ClientProtocol(Protocol):
 
 
 PROTOCOLS: Mapping[str, ClientProtocol] = {"text/plain": chatbot_ui, "text/event-stream": ui}
-"""By the media type in `Accept` that chooses them; the first is the default."""
+"""By the media type in `Accept` that chooses them."""
+DEFAULT: ClientProtocol = chatbot_ui
+"""The protocol of a client that accepts none of them."""

@@ -10,7 +10,7 @@ from ..chat import Chat
 from ..failure import Code, Failure
 from ..models import Family
 from ..upstream.account import Account
-from ..upstream.dialect import Body, Dialect
+from ..upstream.dialect import Dialect, Json
 from ..upstream.egress import check_endpoint
 from .forms import ENDPOINT, KEY, Form
 
@@ -106,7 +106,7 @@ class Provider:
         own = [field for field in (self.key, *self.settings) if not field.operator_only]
         return tuple(sorted(own, key=lambda field: not field.is_endpoint))
 
-    def request(self, chat: Chat, account: Account) -> tuple[str, Body]:
+    def request(self, chat: Chat, account: Account) -> tuple[str, Json]:
         """Return the path and the body with which a chat is asked."""
         family = models.find(self.families, chat.model)
         return self.dialect.request(self.adapt(chat, account) if self.adapt else chat, account, family)

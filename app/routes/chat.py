@@ -8,7 +8,7 @@ from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 
 from ..chat import Chat
-from ..protocols import PROTOCOLS, ClientProtocol
+from ..protocols import DEFAULT, PROTOCOLS, ClientProtocol
 from ..providers import Provider, Sources, account_for, placed
 from ..record import Record
 from ..streaming import Stream
@@ -24,7 +24,7 @@ def blueprint(provider: Provider, service: Service) -> Blueprint:
     routes, settings = Blueprint(f"chat-{provider.name}", __name__), service.settings
 
     @routes.post(f"/api/chat/{provider.name}")
-    def chat() -> Response:
+    def serve() -> Response:
         with Stream() as stream:
             stream.hold(service.streams.counted())
             record = stream.hold(Record(errors.request_id(), provider.name, service.sinks))
@@ -36,21 +36,21 @@ def blueprint(provider: Provider, service: Service) -> Blueprint:
             stream.hold(service.limiter.slot(user))
             announced = min(request.content_length or 0, settings.max_body_bytes)
             with service.bodies.share(user, announced) as grow:  # until the body has been sent on
-                asked = protocol.read(
+                chat = protocol.read(
                     body.read_json(request, settings.max_body_bytes, settings.body_timeout_seconds, grow)
                 )
-                record.model = asked.model
+                record.model = chat.model
                 sources = service.sources(user)
                 account = account_for(provider, *sources, user=user)
                 record.key_source = _tell_source(provider, sources)
                 watch.start()
-                account = placed(provider, account, asked.model)
-                path, question = provider.request(asked, account)
+                account = placed(provider, account, chat.model)
+                path, sent = provider.request(chat, account)
                 answer = service.upstream.ask(
-                    account, provider.dialect, path, question, wait=watch.wait, trace=record.trace
+                    account, provider.dialect, path, sent, wait=watch.wait, trace=record.trace
                 )
             stream.on_end(answer.close)
-            response = stream.respond(answer, _frames(protocol, asked, service), watch, record)
+            response = stream.respond(answer, _frames(protocol, chat, service), watch, record)
             response.headers.update(protocol.HEADERS)
             return response
 
@@ -69,13 +69,13 @@ def _tell_source(provider: Provider, sources: Sources) -> str:
     return source
 
 
-def _frames(protocol: ClientProtocol, asked: Chat, service: Service) -> partial[Iterator[bytes]]:
+def _frames(protocol: ClientProtocol, chat: Chat, service: Service) -> partial[Iterator[bytes]]:
     """Return the protocol's `frames`, with its options for an answer that ends short."""
-    return partial(protocol.frames, notes=service.settings.text_notes == "yes", limited=asked.max_tokens is not None)
+    return partial(protocol.frames, notes=service.settings.text_notes == "yes", limited=chat.max_tokens is not None)
 
 
 def _protocol(request: Request) -> ClientProtocol:
-    """Choose the first protocol that the client accepts; a wildcard chooses none, so text is the default."""
+    """Choose the first protocol that the client accepts; a wildcard chooses none, but the default."""
     header = request.headers.get("Accept", "")[:MAX_ACCEPT_CHARACTERS]
     accepted = [media_type.lower() for media_type, quality in parse_accept_header(header, MIMEAccept) if quality > 0]
-    return PROTOCOLS[next((media_type for media_type in accepted if media_type in PROTOCOLS), "text/plain")]
+    return next((PROTOCOLS[media_type] for media_type in accepted if media_type in PROTOCOLS), DEFAULT)

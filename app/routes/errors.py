@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from ..failure import Code, Failure, Gone
-from ..protocols import ClientProtocol, chatbot_ui
+from ..protocols import DEFAULT, ClientProtocol
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,128}")
 _SENTENCES = {
@@ -55,7 +55,7 @@ def _add_headers(response: Response) -> Response:
 
 def _tell(failure: Failure) -> Response:
     """Answer with a failure, in the protocol of the request, if one was chosen already."""
-    protocol: ClientProtocol = g.get("protocol", chatbot_ui)
+    protocol: ClientProtocol = g.get("protocol", DEFAULT)
     response = jsonify(protocol.refusal(failure, request_id()))
     response.status_code = failure.status
     response.headers.update(failure.headers)

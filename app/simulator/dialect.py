@@ -43,7 +43,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class Rejection:
     """An error answer: its status, and its JSON body, whose texts may have placeholders for `filled`."""
 
     status: int
@@ -105,11 +105,11 @@ class Dialect:
     headers: Mapping[str, str]
     key: Callable[[Mapping[str, str]], str]
     model: Callable[[str, str, Json], str | None]
-    check: Callable[[Asked], Refusal | None]
+    check: Callable[[Asked], Rejection | None]
     models_path: re.Pattern[str]
     models: Json
-    refusals: Mapping[Trouble, Refusal]
-    refusals_by_status: Mapping[int, Refusal]
+    refusals: Mapping[Trouble, Rejection]
+    refusals_by_status: Mapping[int, Rejection]
     voice: Voice
     settings: Mapping[str, str] = field(default_factory=dict)
 
@@ -125,7 +125,7 @@ def event(value: object, *, sort_keys: bool = False) -> bytes:
     return b"data: %s\n\n" % encode(value, sort_keys=sort_keys)
 
 
-def filled(refusal: Refusal, **values: str) -> Refusal:
+def filled(refusal: Rejection, **values: str) -> Rejection:
     """Return the refusal with `{name}` in its texts replaced by the value of that name."""
 
     def fill(node: object) -> object:

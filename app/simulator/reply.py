@@ -7,7 +7,7 @@ from http import HTTPStatus
 from types import MappingProxyType
 from typing import NamedTuple
 
-from .dialect import Asked, Dialect, Refusal, Trouble, encode, filled
+from .dialect import Asked, Dialect, Rejection, Trouble, encode, filled
 from .faults import Faults
 from .script import Script, completion, stream, whole
 
@@ -46,7 +46,7 @@ def refuse(dialect: Dialect, asked: Asked, trouble: Trouble, detail: str = "") -
     return refuse_as(dialect, asked, _in_words(dialect.refusals[trouble], asked, detail))
 
 
-def refuse_as(dialect: Dialect, asked: Asked, refusal: Refusal) -> Reply:
+def refuse_as(dialect: Dialect, asked: Asked, refusal: Rejection) -> Reply:
     """Refuse with this body."""
     headers = _headers(dialect, asked, refusal.status, _JSON)
     return Reply(refusal.status, headers, whole(encode(refusal.body), {}))
@@ -96,7 +96,7 @@ def _content(dialect: Dialect, asked: Asked, faults: Faults) -> _Content:
     return _Content(HTTPStatus.OK, _JSON, completion(dialect, asked.model))
 
 
-def _no_answer(dialect: Dialect, refusal: Refusal | None, faults: Faults) -> _Content:
+def _no_answer(dialect: Dialect, refusal: Rejection | None, faults: Faults) -> _Content:
     """Return a refusal's own body, or a page of HTML or nothing in its place."""
     status = refusal.status if refusal else HTTPStatus.OK
     if "empty" in faults or status in _BODILESS:
@@ -114,26 +114,26 @@ def _stream(dialect: Dialect, asked: Asked) -> Script:
     return stream(dialect, asked.model, counted=counted, padded=padded)
 
 
-def _refusal(dialect: Dialect, asked: Asked, faults: Faults) -> Refusal | None:
+def _refusal(dialect: Dialect, asked: Asked, faults: Faults) -> Rejection | None:
     """Return the refusal for the requested faults; the fault `status` wins over the others."""
     retry = f"{faults.get('retry', 2):g}"
     if "status" in faults:
         status = int(faults["status"])
         refusal = _by_status(dialect, status)
-        return Refusal(status, _in_words(refusal, asked, phrase(status), retry).body)
+        return Rejection(status, _in_words(refusal, asked, phrase(status), retry).body)
     trouble = next((_TROUBLES[name] for name in _TROUBLES if name in faults), None)
     detail = f"The request with the key {asked.key} could not be read."
     return None if trouble is None else _in_words(dialect.refusals[trouble], asked, detail, retry)
 
 
-def _by_status(dialect: Dialect, status: int) -> Refusal:
+def _by_status(dialect: Dialect, status: int) -> Rejection:
     if status in dialect.refusals_by_status:
         return dialect.refusals_by_status[status]
     otherwise: Trouble = "server" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "invalid"
     return dialect.refusals[_TROUBLES_BY_STATUS.get(status, otherwise)]
 
 
-def _in_words(refusal: Refusal, asked: Asked, detail: str, retry: str = "2") -> Refusal:
+def _in_words(refusal: Rejection, asked: Asked, detail: str, retry: str = "2") -> Rejection:
     return filled(
         refusal,
         base=asked.base,

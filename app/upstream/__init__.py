@@ -12,7 +12,7 @@ from ..wait import Wait, pause, wait_alone
 from .account import Account
 from .call import Call, Trace
 from .corrections import Corrections
-from .dialect import Body, Dialect
+from .dialect import Dialect, Json
 from .egress import check_endpoint, is_listed, parse
 from .names import Names
 from .pool import Exchange, Pool, Refused
@@ -49,7 +49,7 @@ class Upstream:
         account: Account,
         dialect: Dialect,
         path: str,
-        body: Body,
+        body: Json,
         *,
         wait: Wait = wait_alone,
         trace: Trace | None = None,
@@ -81,7 +81,7 @@ class Upstream:
         self._pool.close()
         self._guarded_pool.close()
 
-    def _send_corrected(self, call: Call, path: str, body: Body) -> Exchange:
+    def _send_corrected(self, call: Call, path: str, body: Json) -> Exchange:
         """Send; if an optional parameter is refused, send again without it.
 
         That request does not count as a retry: a refusal of this kind costs nothing.
@@ -101,7 +101,7 @@ class Upstream:
             self._corrections.remember(base_url, refused)
         return exchange
 
-    def _send_twice(self, call: Call, path: str, body: Body) -> Exchange:
+    def _send_twice(self, call: Call, path: str, body: Json) -> Exchange:
         """Send; retry once after a short delay if the failure allows it."""
         try:
             return self._send(call, path, body)
@@ -112,7 +112,7 @@ class Upstream:
         pause(call.wait, delay)
         return self._send(call, path, body)
 
-    def _send(self, call: Call, path: str, body: Body | None) -> Exchange:
+    def _send(self, call: Call, path: str, body: Json | None) -> Exchange:
         account = call.account
         account.check_characters()
         try:

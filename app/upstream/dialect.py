@@ -9,7 +9,7 @@ from ..failure import Failure
 from ..models import Family
 from .account import Account
 
-Body = dict[str, Any]
+Json = dict[str, Any]
 """A request's body, which will be JSON."""
 
 
@@ -45,13 +45,13 @@ class Dialect(Protocol):
     MODELS_PATH: str
     """The path of the list of models, which costs nothing and needs a valid key."""
 
-    def request(self, chat: Chat, account: Account, family: Family, /) -> tuple[str, Body]:
+    def request(self, chat: Chat, account: Account, family: Family, /) -> tuple[str, Json]:
         """Return the path and the body of the request for a streamed answer."""
 
     def reader(self, account: Account, pause: Callable[[], None], /) -> Reader:
         """Return the reader of the answer. `pause` lets other chats run; it is called in the middle of long work."""
 
-    def corrected(self, body: Body, failure: Failure, /) -> tuple[Body, str] | None:
+    def corrected(self, body: Json, failure: Failure, /) -> tuple[Json, str] | None:
         """Return the body without a refused parameter, and its name; None for any other failure."""
 
     def refused(self, account: Account, status: int, headers: Mapping[str, str], content: bytes, /) -> Failure:

@@ -10,7 +10,7 @@ from ...chat import Chat
 from ...failure import Code, Failure
 from ...models import Family
 from ...upstream.account import Account
-from ...upstream.dialect import Body
+from ...upstream.dialect import Json
 from ...upstream.pool import Refused
 from ..refusal import blames, error_answer
 from ..refusal import refused as refused
@@ -40,10 +40,10 @@ class Quirks(NamedTuple):
 _NO_QUIRKS = Quirks()
 
 
-def request(chat: Chat, account: Account, family: Family) -> tuple[str, Body]:
+def request(chat: Chat, account: Account, family: Family) -> tuple[str, Json]:
     """Return the path and the body, with the parameters that the model accepts."""
     quirks: Quirks = account.quirks or _NO_QUIRKS
-    body: Body = {"model": chat.model, "messages": _messages(chat, quirks), "stream": True}
+    body: Json = {"model": chat.model, "messages": _messages(chat, quirks), "stream": True}
     limit = chat.max_tokens or family.output_limit
     if limit is not None:
         body["max_completion_tokens" if family.reasoning else "max_tokens"] = limit
@@ -63,7 +63,7 @@ def _messages(chat: Chat, quirks: Quirks) -> list[dict[str, Any]]:
     ]
 
 
-def corrected(body: Body, failure: Failure) -> tuple[Body, str] | None:
+def corrected(body: Json, failure: Failure) -> tuple[Json, str] | None:
     """Return the body without the optional parameter, and its name, if that or a part of it was refused.
 
     The sentence of the error counts only if the chat itself does not contain the parameter's name.

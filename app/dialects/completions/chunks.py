@@ -85,7 +85,7 @@ class ChunkReader:
         Neighbours of one kind are joined. A failure is an event that is not JSON, or an error that the provider
         reports. Events after the end marker are ignored.
         """
-        pieces: list[Piece] = []
+        pieces: list[Text | Reasoning] = []
         failure = None
         try:
             for event in events:
@@ -94,7 +94,7 @@ class ChunkReader:
                     break
         except Failure as found:
             failure = found
-        return pieces if len(pieces) < 2 else _joined(pieces), failure  # noqa: PLR2004
+        return [*pieces] if len(pieces) < 2 else _joined(pieces), failure  # noqa: PLR2004
 
     def read_last(self, events: list[bytes]) -> None:
         """Take the event at the body's proper end that has no blank line, and so may be incomplete.
@@ -147,7 +147,7 @@ class ChunkReader:
         lone = [Text("\N{REPLACEMENT CHARACTER}")] if self._halves[Text] else []
         return [*self.rest(), *lone, Finish(reason, self.usage)]
 
-    def _take(self, event: bytes, pieces: list[Piece]) -> None:
+    def _take(self, event: bytes, pieces: list[Text | Reasoning]) -> None:
         try:
             chunk = decode(event)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -167,7 +167,7 @@ class ChunkReader:
         if len(chunk.usage) > _NULL:
             self._count(chunk.usage)
 
-    def _take_unplain(self, event: bytes, pieces: list[Piece]) -> None:
+    def _take_unplain(self, event: bytes, pieces: list[Text | Reasoning]) -> None:
         """Take an event that is not a plain chunk: the end marker, a blank, another shape, an error, or not JSON."""
         self._unplain += 1
         if self._unplain % CHUNKS_PER_TURN == 0:
@@ -195,7 +195,7 @@ class ChunkReader:
             raise self._reported(error)
         self._doubt()
 
-    def _take_chunk(self, data: bytes, pieces: list[Piece]) -> None:
+    def _take_chunk(self, data: bytes, pieces: list[Text | Reasoning]) -> None:
         try:
             chunk = decode_silent(data)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -207,7 +207,7 @@ class ChunkReader:
         for choice in chunk.choices:
             self._end(words.ending(choice.finish_reason or "", choice.native_finish_reason or ""))
 
-    def _take_any(self, data: bytes, pieces: list[Piece]) -> None:
+    def _take_any(self, data: bytes, pieces: list[Text | Reasoning]) -> None:
         try:
             body = tolerant.decoded(data)
         except Failure as failure:
@@ -234,7 +234,7 @@ class ChunkReader:
         if self._state is State.OPEN:
             self._state = State.DOUBTED
 
-    def _tell(self, kind: Kind, text: str, pieces: list[Piece]) -> None:
+    def _tell(self, kind: Kind, text: str, pieces: list[Text | Reasoning]) -> None:
         if self._state is not _OPEN:
             self._go_on()
         self._told.add(kind)
@@ -278,9 +278,9 @@ class ChunkReader:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-def _joined(pieces: list[Piece]) -> list[Piece]:
+def _joined(pieces: list[Text | Reasoning]) -> list[Piece]:
     joined: list[Piece] = []
     for kind, run in groupby(pieces, type):
-        text = "".join(piece.text for piece in run if isinstance(piece, Text | Reasoning))
+        text = "".join(piece.text for piece in run)
         joined.append(Text(text) if kind is Text else Reasoning(text))
     return joined

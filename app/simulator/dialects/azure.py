@@ -11,7 +11,7 @@ from ..dialect import (
     Asked,
     Dialect,
     Json,
-    Refusal,
+    Rejection,
     Story,
     Voice,
     bearer,
@@ -82,11 +82,11 @@ def _version(query: str) -> str:
     return parse_qs(query).get("api-version", [""])[0]
 
 
-def _check(asked: Asked) -> Refusal | None:
+def _check(asked: Asked) -> Rejection | None:
     version = _version(asked.query)
     for name in _NEWER_THAN_AUGUST_2024 if _VERSION.fullmatch(version) and version < "2024-09" else ():
         if name in asked.body:
-            return Refusal(400, openai.invalid(f"Unrecognized request argument supplied: {name}"))
+            return Rejection(400, openai.invalid(f"Unrecognized request argument supplied: {name}"))
     return openai.check(asked)
 
 
@@ -167,18 +167,18 @@ AZURE = Dialect(
     models=_MODELS,
     refusals=MappingProxyType(
         {
-            "path": Refusal(404, _error("404", "Resource not found")),
-            "no key": Refusal(401, _error("401", _WRONG_KEY)),
-            "wrong key": Refusal(401, _error("401", _WRONG_KEY)),
+            "path": Rejection(404, _error("404", "Resource not found")),
+            "no key": Rejection(401, _error("401", _WRONG_KEY)),
+            "wrong key": Rejection(401, _error("401", _WRONG_KEY)),
             "json": openai.OPENAI.refusals["json"],
             "no model": openai.OPENAI.refusals["no model"],
-            "unknown model": Refusal(404, _error("DeploymentNotFound", _NO_DEPLOYMENT)),
-            "invalid": Refusal(400, _error("400", "{detail}")),
+            "unknown model": Rejection(404, _error("DeploymentNotFound", _NO_DEPLOYMENT)),
+            "invalid": Rejection(400, _error("400", "{detail}")),
             "context": openai.OPENAI.refusals["context"],
-            "rate": Refusal(429, _error("429", _RATE)),
-            "quota": Refusal(429, _error("insufficient_quota", openai.QUOTA)),
-            "filter": Refusal(400, _FILTERED),
-            "server": Refusal(500, _error("InternalServerError", "The server had an error processing your request.")),
+            "rate": Rejection(429, _error("429", _RATE)),
+            "quota": Rejection(429, _error("insufficient_quota", openai.QUOTA)),
+            "filter": Rejection(400, _FILTERED),
+            "server": Rejection(500, _error("InternalServerError", "The server had an error processing your request.")),
         }
     ),
     refusals_by_status=MappingProxyType({}),

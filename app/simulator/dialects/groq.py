@@ -10,7 +10,7 @@ from ..dialect import (
     Asked,
     Dialect,
     Json,
-    Refusal,
+    Rejection,
     Story,
     Voice,
     bearer,
@@ -65,18 +65,18 @@ def _model(path: str, _query: str, body: Json) -> str | None:
     return model_in(body) if path == "/openai/v1/chat/completions" else None
 
 
-def _check(asked: Asked) -> Refusal | None:
+def _check(asked: Asked) -> Rejection | None:
     for name in sorted(asked.body.keys() - _KNOWN):
-        return Refusal(400, _invalid(f"property '{name}' is unsupported"))
+        return Rejection(400, _invalid(f"property '{name}' is unsupported"))
     if "messages" not in asked.body:
-        return Refusal(400, _invalid("'messages' : property 'messages' is missing"))
+        return Rejection(400, _invalid("'messages' : property 'messages' is missing"))
     if asked.body.get("n") not in (None, 1):
-        return Refusal(400, _invalid("'n' : number must be at most 1"))
+        return Rejection(400, _invalid("'n' : number must be at most 1"))
     for number, message in enumerate(messages_in(asked.body)):
         for name in sorted(message.keys() - _KNOWN_IN_MESSAGES):
             at = f"'messages.{number}'"
             reason = f"for 'role:{message.get('role')}' the following must be satisfied"
-            return Refusal(400, _invalid(f"{at} : {reason}[({at} : property '{name}' is unsupported)]"))
+            return Rejection(400, _invalid(f"{at} : {reason}[({at} : property '{name}' is unsupported)]"))
     return None
 
 
@@ -174,33 +174,33 @@ GROQ = Dialect(
     models=_MODELS,
     refusals=MappingProxyType(
         {
-            "path": Refusal(404, _invalid(_URL, "unknown_url")),
-            "no key": Refusal(401, _invalid("Invalid API Key", "invalid_api_key")),
-            "wrong key": Refusal(401, _invalid("Invalid API Key", "invalid_api_key")),
-            "json": Refusal(400, _invalid("The request body is not valid JSON.")),
-            "no model": Refusal(400, _invalid("'model' : property 'model' is missing")),
-            "unknown model": Refusal(
+            "path": Rejection(404, _invalid(_URL, "unknown_url")),
+            "no key": Rejection(401, _invalid("Invalid API Key", "invalid_api_key")),
+            "wrong key": Rejection(401, _invalid("Invalid API Key", "invalid_api_key")),
+            "json": Rejection(400, _invalid("The request body is not valid JSON.")),
+            "no model": Rejection(400, _invalid("'model' : property 'model' is missing")),
+            "unknown model": Rejection(
                 404,
                 _invalid("The model `{model}` does not exist or you do not have access to it.", "model_not_found"),
             ),
-            "invalid": Refusal(400, _invalid("{detail}")),
-            "context": Refusal(
+            "invalid": Rejection(400, _invalid("{detail}")),
+            "context": Rejection(
                 400,
                 _invalid(
                     "Please reduce the length of the messages or completion.", "context_length_exceeded", "messages"
                 ),
             ),
-            "rate": Refusal(429, _error(_RATE, "tokens", "rate_limit_exceeded")),
-            "quota": Refusal(429, _QUOTA),
-            "filter": Refusal(400, _invalid("The prompt was refused by the content filter.", "content_filter")),
-            "server": Refusal(500, _SERVER),
+            "rate": Rejection(429, _error(_RATE, "tokens", "rate_limit_exceeded")),
+            "quota": Rejection(429, _QUOTA),
+            "filter": Rejection(400, _invalid("The prompt was refused by the content filter.", "content_filter")),
+            "server": Rejection(500, _SERVER),
         }
     ),
     refusals_by_status=MappingProxyType(
         {
-            413: Refusal(413, _error(_TOO_LARGE, "tokens", "rate_limit_exceeded")),
-            498: Refusal(498, _error(_FLEX, "invalid_request_error", "capacity_exceeded")),
-            503: Refusal(503, _error("Service Unavailable", "service_unavailable")),
+            413: Rejection(413, _error(_TOO_LARGE, "tokens", "rate_limit_exceeded")),
+            498: Rejection(498, _error(_FLEX, "invalid_request_error", "capacity_exceeded")),
+            503: Rejection(503, _error("Service Unavailable", "service_unavailable")),
         }
     ),
     voice=Voice(_opening, _thought, _word, _ending, event(_SERVER), _whole),

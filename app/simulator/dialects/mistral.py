@@ -10,7 +10,7 @@ from ..dialect import (
     Asked,
     Dialect,
     Json,
-    Refusal,
+    Rejection,
     Story,
     Voice,
     bearer,
@@ -41,10 +41,10 @@ def _error(message: str | Json, kind: str, code: str | None = None) -> Json:
     return {"object": "error", "message": message, "type": kind, "param": None, "code": code}
 
 
-def _unfit(kind: str, where: list[Any], message: str, given: object, **more: object) -> Refusal:
+def _unfit(kind: str, where: list[Any], message: str, given: object, **more: object) -> Rejection:
     """Return the schema's refusal, whose `message` is an object."""
     detail = {"type": kind, "loc": ["body", *where], "msg": message, "input": given, **more}
-    return Refusal(422, _error({"detail": [detail]}, "invalid_request_error"))
+    return Rejection(422, _error({"detail": [detail]}, "invalid_request_error"))
 
 
 _FORBIDDEN = ("extra_forbidden", "Extra inputs are not permitted")
@@ -55,7 +55,7 @@ def _model(path: str, _query: str, body: Json) -> str | None:
     return model_in(body) if path == "/v1/chat/completions" else None
 
 
-def _check(asked: Asked) -> Refusal | None:
+def _check(asked: Asked) -> Rejection | None:
     kind, sentence = _FORBIDDEN
     for name, value in asked.body.items():
         if name not in _KNOWN or (name == "tools" and not value):
@@ -66,7 +66,7 @@ def _check(asked: Asked) -> Refusal | None:
     return next((refusal for refusal in checked if refusal), None)
 
 
-def _check_message(number: int, message: Json) -> Refusal | None:
+def _check_message(number: int, message: Json) -> Rejection | None:
     role = message.get("role")
     known = _KNOWN_IN_MESSAGES.get(str(role))
     if known is None:
@@ -167,24 +167,24 @@ MISTRAL = Dialect(
     models=_MODELS,
     refusals=MappingProxyType(
         {
-            "path": Refusal(404, {"message": "no Route matched with those values", "request_id": "{id}"}),
-            "no key": Refusal(401, {"detail": "Unauthorized"}),
-            "wrong key": Refusal(401, {"detail": "Unauthorized"}),
+            "path": Rejection(404, {"message": "no Route matched with those values", "request_id": "{id}"}),
+            "no key": Rejection(401, {"detail": "Unauthorized"}),
+            "wrong key": Rejection(401, {"detail": "Unauthorized"}),
             "json": _unfit("json_invalid", [0], "JSON decode error", {}),
             "no model": _unfit("missing", ["model"], "Field required", None),
-            "unknown model": Refusal(400, _error("Invalid model: {model}", "invalid_model", "1500")),
-            "invalid": Refusal(400, _error("{detail}", "invalid_request_error", None)),
-            "context": Refusal(400, _error(_CONTEXT, "invalid_request_error", "3051")),
-            "rate": Refusal(429, {**_error("Rate limit exceeded", "rate_limited", "1300"), "raw_status_code": 429}),
-            "quota": Refusal(429, _QUOTA),
-            "filter": Refusal(400, _error("The prompt was refused by the content filter.", "content_filter")),
-            "server": Refusal(500, _SERVER),
+            "unknown model": Rejection(400, _error("Invalid model: {model}", "invalid_model", "1500")),
+            "invalid": Rejection(400, _error("{detail}", "invalid_request_error", None)),
+            "context": Rejection(400, _error(_CONTEXT, "invalid_request_error", "3051")),
+            "rate": Rejection(429, {**_error("Rate limit exceeded", "rate_limited", "1300"), "raw_status_code": 429}),
+            "quota": Rejection(429, _QUOTA),
+            "filter": Rejection(400, _error("The prompt was refused by the content filter.", "content_filter")),
+            "server": Rejection(500, _SERVER),
         }
     ),
     refusals_by_status=MappingProxyType(
         {
             422: _unfit(_FORBIDDEN[0], ["simulated"], _FORBIDDEN[1], None),
-            503: Refusal(503, _error("Service unavailable.", "unreachable_backend", "1100")),
+            503: Rejection(503, _error("Service unavailable.", "unreachable_backend", "1100")),
         }
     ),
     voice=Voice(_opening, _thought, _word, _ending, event(_SERVER), _whole),

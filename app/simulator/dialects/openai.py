@@ -10,7 +10,7 @@ from ..dialect import (
     Asked,
     Dialect,
     Json,
-    Refusal,
+    Rejection,
     Story,
     Voice,
     bearer,
@@ -129,40 +129,40 @@ def completion(story: Story) -> Json:
     }
 
 
-def check(asked: Asked) -> Refusal | None:
+def check(asked: Asked) -> Rejection | None:
     """Refuse what a request may not contain, and what a reasoning model does not take."""
     unknown = asked.body.keys() - _KNOWN
     if unknown:
         plural = "s" if len(unknown) > 1 else ""
         names = ", ".join(sorted(unknown))
-        return Refusal(400, invalid(f"Unrecognized request argument{plural} supplied: {names}"))
+        return Rejection(400, invalid(f"Unrecognized request argument{plural} supplied: {names}"))
     if "messages" not in asked.body:
         message = "Missing required parameter: 'messages'."
-        return Refusal(400, invalid(message, "messages", "missing_required_parameter"))
+        return Rejection(400, invalid(message, "messages", "missing_required_parameter"))
     return _check_messages(asked.body) or (_check_reasoning(asked.body) if _REASONING.match(asked.base) else None)
 
 
-def _check_messages(body: Json) -> Refusal | None:
+def _check_messages(body: Json) -> Rejection | None:
     for number, message in enumerate(messages_in(body)):
         for name in sorted(message.keys() - _KNOWN_IN_MESSAGES):
             param = f"messages[{number}].{name}"
-            return Refusal(400, invalid(f"Unknown parameter: '{param}'.", param, "unknown_parameter"))
+            return Rejection(400, invalid(f"Unknown parameter: '{param}'.", param, "unknown_parameter"))
     return None
 
 
-def _check_reasoning(body: Json) -> Refusal | None:
+def _check_reasoning(body: Json) -> Rejection | None:
     if body.get("max_tokens") is not None:
         message = (
             "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
         )
-        return Refusal(400, invalid(message, "max_tokens", "unsupported_parameter"))
+        return Rejection(400, invalid(message, "max_tokens", "unsupported_parameter"))
     for name, default in _ONLY_DEFAULT.items():
         if (value := body.get(name, default)) not in (default, None):
             message = (
                 f"Unsupported value: '{name}' does not support {value} with this model."
                 f" Only the default ({default}) value is supported."
             )
-            return Refusal(400, invalid(message, name, "unsupported_value"))
+            return Rejection(400, invalid(message, name, "unsupported_value"))
     return None
 
 
@@ -222,25 +222,25 @@ OPENAI = Dialect(
     models=_MODELS,
     refusals=MappingProxyType(
         {
-            "path": Refusal(404, invalid("Invalid URL ({method} {path})")),
-            "no key": Refusal(401, invalid(_NO_KEY)),
-            "wrong key": Refusal(401, invalid(_WRONG_KEY, code="invalid_api_key")),
-            "json": Refusal(400, invalid("We could not parse the JSON body of your request.")),
-            "no model": Refusal(400, invalid("you must provide a model parameter")),
-            "unknown model": Refusal(
+            "path": Rejection(404, invalid("Invalid URL ({method} {path})")),
+            "no key": Rejection(401, invalid(_NO_KEY)),
+            "wrong key": Rejection(401, invalid(_WRONG_KEY, code="invalid_api_key")),
+            "json": Rejection(400, invalid("We could not parse the JSON body of your request.")),
+            "no model": Rejection(400, invalid("you must provide a model parameter")),
+            "unknown model": Rejection(
                 404,
                 invalid("The model `{model}` does not exist or you do not have access to it.", code="model_not_found"),
             ),
-            "invalid": Refusal(400, invalid("{detail}")),
-            "context": Refusal(400, invalid(_CONTEXT, "messages", "context_length_exceeded")),
-            "rate": Refusal(429, _error(_RATE, "requests", None, "rate_limit_exceeded")),
-            "quota": Refusal(429, _error(QUOTA, "insufficient_quota", None, "insufficient_quota")),
-            "filter": Refusal(400, invalid(_FILTER, "prompt", "content_filter")),
-            "server": Refusal(500, _SERVER),
+            "invalid": Rejection(400, invalid("{detail}")),
+            "context": Rejection(400, invalid(_CONTEXT, "messages", "context_length_exceeded")),
+            "rate": Rejection(429, _error(_RATE, "requests", None, "rate_limit_exceeded")),
+            "quota": Rejection(429, _error(QUOTA, "insufficient_quota", None, "insufficient_quota")),
+            "filter": Rejection(400, invalid(_FILTER, "prompt", "content_filter")),
+            "server": Rejection(500, _SERVER),
         }
     ),
     refusals_by_status=MappingProxyType(
-        {503: Refusal(503, _error("The engine is currently overloaded, please try again later", "server_error"))}
+        {503: Rejection(503, _error("The engine is currently overloaded, please try again later", "server_error"))}
     ),
     voice=Voice(_opening, _thought, _word, _ending, event(_SERVER), _whole),
 )
