@@ -1,4 +1,4 @@
-"""Whom to ask: one file a provider. A new one is its file, and its name in the first line below."""
+"""Whom to ask: one file a provider. A new one is its file, and its name in the import and in `PROVIDERS` below."""
 
 from . import azure, groq, mistral, openai
 from .account import Sources as Sources
@@ -7,4 +7,12 @@ from .account import placed as placed
 from .provider import Field as Field
 from .provider import Provider as Provider
 
-PROVIDERS: dict[str, Provider] = {module.PROVIDER.name: module.PROVIDER for module in (openai, azure, groq, mistral)}
+PROVIDERS: dict[str, Provider] = {
+    module.PROVIDER.name: module.PROVIDER
+    for module in (
+        openai,
+        azure,
+        groq,
+        mistral,
+    )
+}

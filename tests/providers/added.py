@@ -5,8 +5,8 @@ import sys
 from app.dialects import completions
 from app.providers import PROVIDERS, Provider
 
-PROVIDERS["deepseek"] = Provider(
-    "deepseek", "DeepSeek", "https://api.deepseek.com", completions, models=("deepseek-chat",)
+PROVIDERS["newcomer"] = Provider(
+    "newcomer", "Newcomer", "https://api.newcomer.example", completions, models=("newcomer-1",)
 )  # before either is made
 
 from app.simulator.__main__ import main  # noqa: E402

@@ -18,30 +18,30 @@ def simulator(processes: Processes) -> Simulator:
 
 @pytest.fixture(scope="module")
 def service(processes: Processes, simulator: Simulator) -> Service:
-    return processes.service(simulator.settings["deepseek"], f"gunicorn {MODULE}:app")
+    return processes.service(simulator.settings["newcomer"], f"gunicorn {MODULE}:app")
 
 
 def test_a_new_provider_is_simulated_by_its_record(simulator: Simulator) -> None:
-    address = f"{simulator.url}/deepseek"
-    assert simulator.settings["deepseek"] == {"DEEPSEEK_API_KEY": "simulated", "DEEPSEEK_BASE_URL": address}
+    address = f"{simulator.url}/newcomer"
+    assert simulator.settings["newcomer"] == {"NEWCOMER_API_KEY": "simulated", "NEWCOMER_BASE_URL": address}
 
 
 def test_a_new_provider_is_shown_and_can_be_asked(service: Service) -> None:
     shown = ask(service, "/api/providers", None, method="GET").json()["providers"][-1]
-    assert (shown["name"], shown["label"], shown["models"]) == ("deepseek", "DeepSeek", ["deepseek-chat"])
+    assert (shown["name"], shown["label"], shown["models"]) == ("newcomer", "Newcomer", ["newcomer-1"])
     assert shown["usable"]
 
 
 @pytest.mark.parametrize("accept", ["", "text/event-stream"])
 def test_a_new_provider_streams_an_answer(service: Service, accept: str) -> None:
-    reply = chat(service, "deepseek", "deepseek-chat", accept=accept)
+    reply = chat(service, "newcomer", "newcomer-1", accept=accept)
     assert (reply.status, reply.cut) == (200, False)
     said = [event["delta"] for event in reply.events() if isinstance(event, dict) and event["type"] == "text-delta"]
     assert ("".join(said) if accept else reply.body.decode()) == ANSWER
 
 
 def test_the_key_of_a_new_provider_is_checked(service: Service) -> None:
-    path = "/api/profile/settings/deepseek_api_key"
+    path = "/api/profile/settings/newcomer_api_key"
     for key, status in {"wrong-key": 401, "sk-any": 200}.items():
         assert ask(service, path, json.dumps({"value": key}).encode(), method="PUT").status == 200
         assert ask(service, f"{path}/check", b"").status == status
