@@ -66,6 +66,28 @@ class EventReader:
         found = _data(events)
         return found if self._is_stream else self._begun_stream(events, found)
 
+    def single(self, data: bytes) -> bytes | None:
+        """Return the data of a read that is one event of one line; None for any other, which is then for `feed`.
+
+        Most reads are such, and this costs a third of `feed`.
+        """
+        size = len(data)
+        if not (
+            self._is_stream
+            and not self.rest
+            and data.startswith(b"data: ")
+            and data.find(b"\n") == size - 2
+            and data.endswith(b"\n\n")
+            and b"\r" not in data
+            and not self._ended_in_cr
+            and 8 < size <= MAX_EVENT_BYTES  # noqa: PLR2004 - more than "data: " and the blank line
+            and self._total + size <= MAX_STREAM_BYTES
+        ):
+            return None
+        self._total += size
+        self.blocks += 1
+        return data[6:-2]
+
     def last(self) -> list[bytes]:
         """Return the data of the last event, which has no blank line and may be incomplete."""
         return _data([bytes(self.rest)])

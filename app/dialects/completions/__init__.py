@@ -111,8 +111,13 @@ class Reader:
 
     def read(self, data: bytes) -> tuple[list[Piece], Failure | None]:
         """Return the pieces of one read, and the failure that follows them; `b""` is the body's proper end."""
+        single = self._events.single(data)
+        if single is not None and (text := self._chunks.read_plain(single)) is not None:
+            self.events += 1
+            self._blocks_at_piece = self._events.blocks
+            return [text], None
         try:
-            events = self._events.feed(data) if data else self._whole()
+            events = [single] if single is not None else self._events.feed(data) if data else self._whole()
         except Failure as failure:
             return [], failure
         self.events += len(events)

@@ -1,7 +1,6 @@
 """The events of a streamed chat completion -> pieces (https://platform.openai.com/docs/api-reference/chat-streaming)."""
 
 from collections.abc import Callable
-from enum import Enum, auto
 from itertools import groupby
 from typing import Any
 
@@ -19,6 +18,7 @@ from . import tolerant
 from .content import Kind, read_delta, unreadable
 from .plain import decode, decode_silent
 from .snapshots import Snapshots
+from .state import State
 
 END = b"[DONE]"
 MAX_UNPLAIN_CHUNKS = 200_000
@@ -26,33 +26,6 @@ CHUNKS_PER_TURN = 20
 """After how many chunks that are not plain, which cost ten times as much, other chats get a turn."""
 
 _NULL = len(b"null")
-
-
-class State(Enum):
-    """The states of an answer that is being read.
-
-    What comes              | OPEN               | DOUBTED            | FINISHED           | SPOILED
-    ------------------------|--------------------|--------------------|--------------------|--------------------
-    text or reasoning       | OPEN               | OPEN               | OPEN               | a failure
-    a finish reason         | FINISHED           | FINISHED           | FINISHED           | SPOILED
-    an unknown event        | DOUBTED            | DOUBTED            | FINISHED           | SPOILED
-    not JSON                | a failure          | a failure          | SPOILED            | SPOILED
-    unreadable, or an error | a failure          | a failure          | a failure          | a failure
-    `[DONE]`                | an end, `unknown`  | a cut              | an end             | an end
-    the body's proper end   | a cut              | a cut              | an end             | an end
-    half an event before it | a cut              | a cut              | a cut              | a cut
-    a cut, or a deadline    | a failure          | a failure          | a failure          | a failure
-
-    So a finish reason alone does not end an answer: something must confirm it, and text behind it cancels it. A blank
-    event, a usage and a message (used at the end, if there was no other text) change nothing. An answer without text
-    fails if its end is `unknown`, if a filter stopped it, or if there was text under a name that is not known.
-    """
-
-    OPEN = auto()
-    DOUBTED = auto()
-    FINISHED = auto()
-    SPOILED = auto()
-
 
 _OPEN = State.OPEN
 
@@ -95,6 +68,25 @@ class ChunkReader:
         except Failure as found:
             failure = found
         return [*pieces] if len(pieces) < 2 else _joined(pieces), failure  # noqa: PLR2004
+
+    def read_plain(self, event: bytes) -> Text | None:
+        """Return the text of a plain event, which most are; None for any other, which is then for `read`.
+
+        It costs half of what `read` does, with the same result.
+        """
+        if self._state is not _OPEN or self._halves[Text]:
+            return None
+        try:
+            chunk = decode(event)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return None
+        delta = chunk.choices.choice.delta
+        text, is_more = delta.content, delta.reasoning or delta.reasoning_content or len(chunk.usage) > _NULL
+        if not text or is_more or not text.isprintable():
+            return None
+        self.seen = True
+        self._told.add(Text)
+        return Text(text)
 
     def read_last(self, events: list[bytes]) -> None:
         """Take the event at the body's proper end that has no blank line, and so may be incomplete.
