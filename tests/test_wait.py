@@ -21,7 +21,8 @@ from app.upstream.dial import Proxy, dial
 from app.upstream.egress import Origin
 from app.upstream.pool import Pool
 from app.wait import LoopWait
-from tests.upstream.server import Peer, Server, answering, full_listener, whole
+from tests.far import Far, Peer
+from tests.far.scripts import answering, full_listener, whole
 
 SECONDS = 2.0
 
@@ -82,7 +83,7 @@ def test_a_kept_connection_that_dies_is_replaced_by_a_new_one(monkeypatch: pytes
         with closing(pool.send(Origin("http", "one.test", 80), request, call)) as exchange:
             return exchange.read(SECONDS) or b""
 
-    with Server().play(dying, answering(whole(b"2"))) as server:
+    with Far().play(dying, answering(whole(b"2"))) as server:
         resolve(monkeypatch, server.port)
         with closing(Pool(Settings(connect_timeout_seconds=SECONDS))) as pool:
             assert [in_loop(ask), in_loop(ask)] == [b"1", b"2"]

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Self
 
-from tests.faults.scripts import CHUNKED, DONE, LAST, chunk, delta, event, stop
-from tests.upstream.server import Peer, Server
+from tests.far import Far, Peer
+from tests.far.scripts import CHUNKED, DONE, LAST, chunk, delta, event, stop
 
 ANSWER = "What the mirror says."
 
@@ -108,7 +108,7 @@ class Mirror:
     """
 
     def __init__(self) -> None:
-        self._server = Server().play(*[self._serve] * _CONNECTIONS)
+        self._server = Far().play(*[self._serve] * _CONNECTIONS)
         self.url = self._server.url
         self.origin = self.url.removesuffix("/v1")
         self.said = next(iter(REFUSALS))

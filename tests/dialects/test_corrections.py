@@ -14,7 +14,8 @@ from app.failure import Failure
 from app.upstream import Upstream, corrections
 from app.upstream.account import Account
 from app.upstream.call import Trace
-from tests.upstream.server import EVENTS, LAST, Peer, Script, Server, answering, chunked, whole
+from tests.far import Far, Peer, Script
+from tests.far.scripts import EVENTS, LAST, answering, chunked, whole
 
 pytestmark = pytest.mark.usefixtures("_no_leak")
 
@@ -58,7 +59,7 @@ def refusing(body: object, status: bytes = b"400 Bad Request") -> Script:
     return answering(whole(content, b"HTTP/1.1 " + status + kind + b"\r\nConnection: close\r\n"))
 
 
-def ask(upstream: Upstream, server: Server, text: str = "Hello?") -> tuple[str, int]:
+def ask(upstream: Upstream, server: Far, text: str = "Hello?") -> tuple[str, int]:
     """Ask, and return the answer, or what was told instead, and after how many requests."""
     account, trace = Account("L", server.url, "key-1"), Trace()
     body = {"model": "m", "messages": [{"role": "user", "content": text}], "stream_options": OPTIONS}
@@ -70,7 +71,7 @@ def ask(upstream: Upstream, server: Server, text: str = "Hello?") -> tuple[str, 
     return "".join(piece.text for piece in pieces if isinstance(piece, Text)), trace.attempts
 
 
-def sent(server: Server) -> list[bool]:
+def sent(server: Far) -> list[bool]:
     """Tell of each request whether it had the parameter."""
     bodies: list[Any] = [json.loads(request.partition(b"\r\n\r\n")[2]) for request in server.requests()]
     return ["stream_options" in body for body in bodies]
@@ -83,7 +84,7 @@ REFUSALS |= {status.decode(): (status, BODIES["Groq"]) for status in STATUSES}
 
 @pytest.mark.parametrize(("status", "body"), REFUSALS.values(), ids=REFUSALS)
 def test_a_refused_parameter_is_left_out_and_that_remembered(
-    server: Server, upstream: Upstream, status: bytes, body: object
+    server: Far, upstream: Upstream, status: bytes, body: object
 ) -> None:
     server.play(refusing(body, status), answering(HI), answering(HI))
     assert ask(upstream, server) == ("Hi", 2)
@@ -91,23 +92,21 @@ def test_a_refused_parameter_is_left_out_and_that_remembered(
     assert sent(server) == [True, False, False]
 
 
-def test_another_day_the_server_is_asked_anew(
-    server: Server, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_day_the_server_is_asked_anew(server: Far, upstream: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(corrections, "REMEMBERED_SECONDS", 0)
     server.play(refusing(BODIES["Groq"]), answering(HI), answering(HI))
     assert [ask(upstream, server), ask(upstream, server)] == [("Hi", 2), ("Hi", 1)]
     assert sent(server) == [True, False, True]
 
 
-def test_the_last_refusal_is_told_and_nothing_remembered(server: Server, upstream: Upstream) -> None:
+def test_the_last_refusal_is_told_and_nothing_remembered(server: Far, upstream: Upstream) -> None:
     server.play(refusing(BODIES["Groq"]), refusing({"error": "Boom."}), answering(HI))
     assert ask(upstream, server) == ("Boom.", 2)
     assert ask(upstream, server) == ("Hi", 1)
     assert sent(server) == [True, False, True]
 
 
-def test_a_refusal_that_goes_on_is_asked_about_once(server: Server, upstream: Upstream) -> None:
+def test_a_refusal_that_goes_on_is_asked_about_once(server: Far, upstream: Upstream) -> None:
     server.play(*[refusing(BODIES["Groq"])] * 2)
     assert ask(upstream, server) == ("property 'stream_options' is unsupported", 2)
 
@@ -126,7 +125,7 @@ def test_a_refusal_that_goes_on_is_asked_about_once(server: Server, upstream: Up
     ],
 )
 def test_what_may_be_about_something_else_is_told(
-    server: Server, upstream: Upstream, text: str, body: object, status: bytes
+    server: Far, upstream: Upstream, text: str, body: object, status: bytes
 ) -> None:
     server.play(refusing(body, status))
     assert ask(upstream, server, text)[1] == 1
@@ -134,14 +133,14 @@ def test_what_may_be_about_something_else_is_told(
 
 
 @pytest.mark.parametrize("body", [BODIES["OpenAI, param"], BODIES["Mistral"]], ids=["param", "loc"])
-def test_a_named_parameter_is_not_a_word_of_the_chat(server: Server, upstream: Upstream, body: object) -> None:
+def test_a_named_parameter_is_not_a_word_of_the_chat(server: Far, upstream: Upstream, body: object) -> None:
     server.play(refusing(body), answering(HI))
     assert ask(upstream, server, "What is stream_options?") == ("Hi", 2)
     assert sent(server) == [True, False]
 
 
 @pytest.mark.parametrize("is_busy_first", [True, False])
-def test_the_correction_is_beside_the_one_retry(server: Server, upstream: Upstream, is_busy_first: bool) -> None:  # noqa: FBT001
+def test_the_correction_is_beside_the_one_retry(server: Far, upstream: Upstream, is_busy_first: bool) -> None:  # noqa: FBT001
     busy = answering(whole(b"{}", b"HTTP/1.1 429 Slow\r\nRetry-After: 0\r\nConnection: close\r\n"))
     refused = refusing(BODIES["Groq"])
     server.play(*([busy, refused] if is_busy_first else [refused, busy]), answering(HI))
@@ -150,7 +149,7 @@ def test_the_correction_is_beside_the_one_retry(server: Server, upstream: Upstre
 
 
 def test_a_bounded_number_of_servers_is_remembered(
-    server: Server, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+    server: Far, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(corrections, "MAX_REMEMBERED", 1)
 
@@ -159,6 +158,6 @@ def test_a_bounded_number_of_servers_is_remembered(
         peer.send(whole(b'{"error":"no stream_options"}', b"HTTP/1.1 400 No\r\n") if refused else HI)
 
     server.play(*[script] * 5)
-    with Server().play(*[script] * 2) as other:
+    with Far().play(*[script] * 2) as other:
         assert [ask(upstream, one)[0] for one in (server, other, server)] == ["Hi"] * 3
         assert [len(sent(server)), len(sent(other))] == [4, 2]

@@ -7,9 +7,9 @@ from zlib import crc32
 import pytest
 
 from tests.canaries.marks import found_in_files
-from tests.faults import scripts
-from tests.faults.far import Far
-from tests.faults.sluice import ANSWER, CANARIES, HASTY, KEYS, PROMPT, STRICT, Sluice, environment, start
+from tests.far import Far, scripts
+from tests.far.scripts import ANSWER
+from tests.faults.sluice import CANARIES, HASTY, KEYS, PROMPT, STRICT, Sluice, environment, start
 from tests.machine import slack
 from tests.processes import Processes
 

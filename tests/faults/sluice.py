@@ -17,8 +17,8 @@ from typing import Any
 import httptools
 
 from tests.canaries.marks import found, known
+from tests.far import Far, Script
 from tests.faults import pulse
-from tests.faults.far import Far, Script
 from tests.faults.worker import descriptors
 from tests.machine import slack
 from tests.processes import Processes, Service, procfile, wait_for

@@ -5,12 +5,12 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.faults import scripts
-from tests.faults.far import Far
+from tests.far import Far, scripts
+from tests.far.paces import endless
+from tests.far.scripts import ANSWER
 from tests.faults.log import logged
-from tests.faults.paces import endless
 from tests.faults.raw import body, chat, connect, head, new_id
-from tests.faults.sluice import ANSWER, SOON, Sluice, environment, start
+from tests.faults.sluice import SOON, Sluice, environment, start
 from tests.machine import slack
 from tests.processes import Processes, wait_for
 

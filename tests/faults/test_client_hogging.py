@@ -7,8 +7,7 @@ from threading import Thread
 
 import pytest
 
-from tests.faults import scripts
-from tests.faults.far import Far
+from tests.far import Far, scripts
 from tests.faults.raw import Client, chat, chunked, connect, head, new_id
 from tests.faults.sluice import Sluice, environment
 from tests.machine import slack

@@ -4,11 +4,11 @@ import time
 
 import pytest
 
-from tests.faults import scripts
-from tests.faults.far import Far
+from tests.far import Far, scripts
+from tests.far.scripts import ANSWER
 from tests.faults.log import logged
 from tests.faults.raw import body, connect, head, new_id
-from tests.faults.sluice import ANSWER, SOON, Sluice
+from tests.faults.sluice import SOON, Sluice
 
 ONE = "Content-Length: 2"
 CHUNKED = "Transfer-Encoding: chunked"

@@ -6,12 +6,13 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.faults import kernel, scripts
-from tests.faults.far import Far, Script
+from tests.far import Far, Script, scripts
+from tests.far.paces import WORD, endless, sedate, silent, stalling
+from tests.far.scripts import ANSWER
+from tests.faults import kernel
 from tests.faults.log import logged
-from tests.faults.paces import WORD, endless, sedate, silent, stalling
 from tests.faults.raw import chat, connect, new_id
-from tests.faults.sluice import ANSWER, COMMIT, FIRST_EVENT, SOON, Sluice, environment, start
+from tests.faults.sluice import COMMIT, FIRST_EVENT, SOON, Sluice, environment, start
 from tests.machine import slack
 from tests.processes import Processes, wait_for
 

@@ -6,12 +6,12 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.faults import scripts
-from tests.faults.far import Far, Script
+from tests.far import Far, Script, scripts
+from tests.far.paces import endless
+from tests.far.scripts import ANSWER
 from tests.faults.log import logged
-from tests.faults.paces import endless
 from tests.faults.raw import Client, body, chat, connect, head, new_id
-from tests.faults.sluice import ANSWER, SOON, Sluice, environment, start
+from tests.faults.sluice import SOON, Sluice, environment, start
 from tests.login.identity import AUDIENCE, ISSUER, SECRET, hs256, token
 from tests.login.users import ORIGIN, coded_cookie
 from tests.machine import slack

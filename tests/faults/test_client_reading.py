@@ -5,12 +5,13 @@ from threading import Event
 
 import pytest
 
-from tests.faults import kernel, scripts
-from tests.faults.far import Far, Peer, Script
+from tests.far import Far, Peer, Script, scripts
+from tests.far.paces import WORD, endless, stalling
+from tests.far.scripts import ANSWER
+from tests.faults import kernel
 from tests.faults.log import logged
-from tests.faults.paces import WORD, endless, stalling
 from tests.faults.raw import chat, connect, new_id
-from tests.faults.sluice import ANSWER, SECONDS, SOON, WRITE, Sluice
+from tests.faults.sluice import SECONDS, SOON, WRITE, Sluice
 from tests.machine import slack
 from tests.processes import wait_for
 

@@ -5,11 +5,11 @@ from threading import Event
 
 import pytest
 
-from tests.faults import scripts
-from tests.faults.far import Far, Peer
+from tests.far import Far, Peer, scripts
+from tests.far.scripts import ANSWER
 from tests.faults.log import logged
 from tests.faults.raw import Client, body, chat, chunked, connect, head, new_id
-from tests.faults.sluice import ANSWER, BODY, HEADER, SECONDS, SOON, Sluice
+from tests.faults.sluice import BODY, HEADER, SECONDS, SOON, Sluice
 from tests.machine import slack
 from tests.processes import wait_for
 

@@ -1,7 +1,6 @@
 """A client that stops reading an answer, and is heard of again only in its next request."""
 
-from tests.faults import scripts
-from tests.faults.far import Far
+from tests.far import Far, scripts
 from tests.faults.raw import chat, connect, head, new_id
 from tests.faults.sluice import WRITE, environment, start
 from tests.processes import Processes, wait_for

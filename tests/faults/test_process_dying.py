@@ -7,13 +7,13 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.faults import scripts
-from tests.faults.far import Far
+from tests.far import Far, scripts
+from tests.far.paces import endless
+from tests.far.scripts import ANSWER
 from tests.faults.log import logged
 from tests.faults.mistakes import BEFORE, MISTAKE
-from tests.faults.paces import endless
 from tests.faults.raw import Client, chat, connect, new_id
-from tests.faults.sluice import ANSWER, SECONDS, Sluice, environment
+from tests.faults.sluice import SECONDS, Sluice, environment
 from tests.machine import slack
 from tests.processes import START_SECONDS, Processes, wait_for
 

@@ -10,12 +10,13 @@ from threading import Event
 
 import pytest
 
-from tests.faults import kernel, scripts
-from tests.faults.far import Far, Peer
+from tests.far import Far, Peer, scripts
+from tests.far.paces import WORD, WORDS, endless, short, silent, stalling
+from tests.far.scripts import ANSWER
+from tests.faults import kernel
 from tests.faults.log import logged
-from tests.faults.paces import WORD, WORDS, endless, short, silent, stalling
 from tests.faults.raw import Client, chat, connect, new_id
-from tests.faults.sluice import ANSWER, SECONDS, SOON, Sluice, environment
+from tests.faults.sluice import SECONDS, SOON, Sluice, environment
 from tests.machine import slack
 from tests.processes import START_SECONDS, Processes, wait_for
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 import trustme
 
+from tests.far import Far
+from tests.far import Far as Server
 from tests.faults import STALLED, expect
 from tests.faults.conftest import assert_clean
 from tests.faults.expect import Course
-from tests.faults.far import Far
 from tests.faults.sluice import CONNECT, KEY, SOON, Sluice, environment, start
 from tests.processes import Processes
-from tests.upstream.server import Server
 
 GPT = {"AZURE_GPT_35_TURBO_NAME": "deployment"}
 MODEL = "gpt-3.5-turbo"

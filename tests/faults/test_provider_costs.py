@@ -10,9 +10,9 @@ from threading import Event
 
 import pytest
 
-from tests.faults.far import Peer, Script
-from tests.faults.paces import WORDS
-from tests.faults.scripts import CHUNKED, DONE, LAST, chunk, delta, stop
+from tests.far import Peer, Script
+from tests.far.paces import WORDS
+from tests.far.scripts import CHUNKED, DONE, LAST, chunk, delta, stop
 from tests.faults.sluice import Sluice
 from tests.machine import slack
 

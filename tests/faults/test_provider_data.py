@@ -4,11 +4,11 @@ import json
 
 import pytest
 
+from tests.far import Peer, Script
+from tests.far.scripts import ANSWER, CHUNKED, DONE, LAST, chunk, closing, delta, event, sending, stop, streaming
 from tests.faults import expect
 from tests.faults.expect import Course
-from tests.faults.far import Peer, Script
-from tests.faults.scripts import CHUNKED, DONE, LAST, chunk, closing, delta, event, sending, stop, streaming
-from tests.faults.sluice import ANSWER, KEYS, Sluice
+from tests.faults.sluice import KEYS, Sluice
 
 GARBAGE = b"\x00\x00\xff\xfe\nno colon\nunknown: field\nid: 7\nretry: 1\nevent: odd\n: comment\n:\n\n\n\n\x00\n\n"
 SCRIPTS = (

@@ -2,10 +2,9 @@
 
 import pytest
 
-from tests.faults import expect
-from tests.faults.expect import Course
-from tests.faults.far import Peer, Script
-from tests.faults.scripts import (
+from tests.far import Peer, Script
+from tests.far.scripts import (
+    ANSWER,
     CHUNKED,
     DONE,
     EVENTS,
@@ -21,7 +20,9 @@ from tests.faults.scripts import (
     stop,
     streaming,
 )
-from tests.faults.sluice import ANSWER, SOON, Sluice
+from tests.faults import expect
+from tests.faults.expect import Course
+from tests.faults.sluice import SOON, Sluice
 from tests.machine import slack
 
 HALF = delta()[:20]

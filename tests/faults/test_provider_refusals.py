@@ -6,11 +6,11 @@ from threading import Event
 
 import pytest
 
+from tests.far import Far, Peer, Script
+from tests.far.scripts import ANSWER, CHUNKED, LAST, chunk, event, ok, replying, sending, streaming
 from tests.faults import expect
 from tests.faults.expect import Course
-from tests.faults.far import Far, Peer, Script
-from tests.faults.scripts import CHUNKED, LAST, chunk, event, ok, replying, sending, streaming
-from tests.faults.sluice import ANSWER, COMMIT, FIRST_EVENT, KEYS, SECONDS, SOON, Sluice
+from tests.faults.sluice import COMMIT, FIRST_EVENT, KEYS, SECONDS, SOON, Sluice
 
 HTML = b"<html><body><h1>It is broken, says nginx</h1></body></html>"
 KEY = KEYS["OPENAI_API_KEY"]

@@ -2,11 +2,11 @@
 
 import pytest
 
+from tests.far import Far, Script
+from tests.far.scripts import ANSWER, CHUNKED, chunk, closing, delta, ok, replying, resetting
 from tests.faults import expect
 from tests.faults.expect import Course
-from tests.faults.far import Far, Script
-from tests.faults.scripts import CHUNKED, chunk, closing, delta, ok, replying, resetting
-from tests.faults.sluice import ANSWER, Sluice, environment, start
+from tests.faults.sluice import Sluice, environment, start
 from tests.machine import slack
 from tests.processes import Processes
 

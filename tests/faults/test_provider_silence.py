@@ -2,11 +2,11 @@
 
 import pytest
 
+from tests.far import Peer, Script
+from tests.far.scripts import ANSWER, CHUNKED, LAST, chunk, delta, sending, stop
 from tests.faults import expect
 from tests.faults.expect import Course
-from tests.faults.far import Peer, Script
-from tests.faults.scripts import CHUNKED, LAST, chunk, delta, sending, stop
-from tests.faults.sluice import ANSWER, COMMIT, FIRST_EVENT, IDLE, Sluice
+from tests.faults.sluice import COMMIT, FIRST_EVENT, IDLE, Sluice
 from tests.machine import slack
 
 LATE = 0.7

@@ -8,11 +8,11 @@ from typing import TypeVar
 
 import pytest
 
+from tests.far import Peer
+from tests.far.scripts import ANSWER, CHUNKED, DONE, EVENTS, LAST, chunk, delta, replying, sending, stop
 from tests.faults import expect
 from tests.faults.expect import Course
-from tests.faults.far import Peer
-from tests.faults.scripts import CHUNKED, DONE, EVENTS, LAST, chunk, delta, replying, sending, stop
-from tests.faults.sluice import ANSWER, Seen, Sluice
+from tests.faults.sluice import Seen, Sluice
 from tests.faults.worker import growth
 from tests.machine import slack
 

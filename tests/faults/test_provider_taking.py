@@ -8,15 +8,15 @@ from threading import Event
 import pytest
 import trustme
 
+from tests.far import SECONDS, Far, Peer, Script
+from tests.far import Far as Server
+from tests.far.scripts import ANSWER, DONE, UNFRAMED, delta, ok, stop, whole
 from tests.faults import expect
 from tests.faults.conftest import assert_clean
 from tests.faults.expect import Course
-from tests.faults.far import Far
-from tests.faults.scripts import DONE, UNFRAMED, delta, ok, stop
-from tests.faults.sluice import ANSWER, Sluice, environment, start
+from tests.faults.sluice import Sluice, environment, start
 from tests.machine import slack
 from tests.processes import Processes
-from tests.upstream.server import SECONDS, Peer, Script, Server, whole
 
 LARGE = "x" * 9 * 1024**2
 """A prompt that is more than the kernel takes for somebody who does not read."""

@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 
 from tests import servers
+from tests.far import Far, Peer, Script
+from tests.far.scripts import ANSWER, CHUNKED, DONE, LAST, chunk, closing, delta, ok, sending
+from tests.far.scripts import stop as finish
 from tests.faults import raw
-from tests.faults.far import Far, Peer, Script
 from tests.faults.raw import Client
-from tests.faults.scripts import CHUNKED, DONE, LAST, chunk, closing, delta, ok, sending
-from tests.faults.scripts import stop as finish
-from tests.faults.sluice import ANSWER, environment
+from tests.faults.sluice import environment
 from tests.hosts.kinds import KINDS, Kind
 from tests.processes import Processes, Service, healthy, stop, wait_for
 

@@ -14,11 +14,11 @@ import trustme
 from redis import Redis
 
 from app.limits import Limiter
+from tests.far import Far, Peer
+from tests.far.scripts import full_listener
 from tests.machine import slack
 from tests.processes import free_port, wait_for
 from tests.servers import PASSWORD, Server
-from tests.upstream.server import Peer, full_listener
-from tests.upstream.server import Server as Scripted
 
 from .conftest import Make
 from .limiters import BEGIN, GEVENT, SOON, hits, printed, refused, seats, took, warnings
@@ -82,10 +82,10 @@ def other_than_redis(*answer: bytes) -> Iterator[str]:
         peer.first()
         for part in answer:
             peer.send(part)
-            peer.stop_reading(0.05)
+            peer.wait(0.05)
         peer.wait()
 
-    with Scripted() as server:
+    with Far() as server:
         yield f"redis://127.0.0.1:{server.play(*[script] * 20).port}"
 
 
@@ -194,7 +194,7 @@ def test_after_a_failure_redis_is_looked_for_where_its_name_is_now(
             peer.first()
             peer.send(b"-READONLY You can't write against a read only replica.\r\n")
 
-    with Scripted() as name:
+    with Far() as name:
         name.play(replica, *[onward_to(redis_server)] * 20)
         limiter = make(redis_url.replace(f":{redis_server.port}/", f":{name.port}/"))
         limiter.hit("user")
@@ -209,10 +209,10 @@ def test_a_redis_that_is_far_away_is_used_once_the_connection_is_made(
     pass_on = onward_to(redis_server)
 
     def far(peer: Peer) -> None:
-        peer.stop_reading(0.2)
+        peer.wait(0.2)
         pass_on(peer)
 
-    with Scripted() as server:
+    with Far() as server:
         server.play(*[far] * 20)
         limiter = make(redis_url.replace(f":{redis_server.port}/", f":{server.port}/"))
         limiter.hit("user")
@@ -249,7 +249,7 @@ def test_redis_behind_tls_must_be_who_it_says_unless_the_url_says_otherwise(
     authority.issue_cert("127.0.0.1").configure_cert(tls)
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
 
-    with Scripted(tls) as server:
+    with Far(tls) as server:
         server.play(*[onward_to(redis_server)] * 20)
         url = redis_url.replace("redis:", "rediss:").replace(f":{redis_server.port}/", f":{server.port}/")
         limiter = make(url + options.format(tmp_path / "ca.pem"))

@@ -10,11 +10,10 @@ from redis import Redis
 
 from app.limits import shared
 from app.limits.shared import Breaker, State
+from tests.far import Far, Peer
 from tests.machine import slack
 from tests.processes import wait_for
 from tests.servers import Server
-from tests.upstream.server import Peer
-from tests.upstream.server import Server as Scripted
 
 from .conftest import Make
 from .limiters import BEGIN, GEVENT, PATIENT, SOON, hits, is_taken, printed, seats, took, warnings
@@ -175,11 +174,11 @@ def test_the_wait_for_a_free_connection_is_not_held_against_redis(
             peer.send(b"+OK\r\n")
         while True:
             peer.first()
-            peer.stop_reading(0.3)
+            peer.wait(0.3)
             peer.send(b":1\r\n")
 
     monkeypatch.setattr(shared, "TURNS", 50)
-    with Scripted() as server:
+    with Far() as server:
         server.play(*[slow] * shared.MAX_CONNECTIONS)
         limiter = make(redis_url.replace(f":{urlsplit(redis_url).port}/", f":{server.port}/"))
         together([Thread(target=limiter.hit, args=(f"{number}",)) for number in range(7 * shared.MAX_CONNECTIONS)])

@@ -17,10 +17,11 @@ import trustme
 from jwt import PyJWKClientError
 
 from app.login.jwks import Keys, proxy_for
+from tests.far.peer import copy
+from tests.far.scripts import full_listener
 from tests.login.identity import Identity, Reply, answer, identity_provider, rsa_jwk, rsa_key
 from tests.login.key_sets import NO_KEYS, PATIENT, QUICK, SOON, body, fetches, good, has, outage
 from tests.processes import free_port, wait_for
-from tests.upstream.server import copy, full_listener
 
 
 def test_json_without_compression_is_asked_for(identity: Identity) -> None:

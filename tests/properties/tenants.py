@@ -14,7 +14,7 @@ from itertools import count
 from typing import Any, NamedTuple
 
 from app.store import Store
-from tests.faults.scripts import CHUNKED, DONE, LAST, chunk, delta, stop
+from tests.far.scripts import CHUNKED, DONE, LAST, chunk, delta, stop
 
 LANES = 200
 SECONDS = 30

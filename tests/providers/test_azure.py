@@ -16,8 +16,9 @@ from app.failure import Failure
 from app.providers import PROVIDERS, account_for, placed
 from app.upstream import Upstream
 from tests.client import chat
+from tests.far import Far
+from tests.far.scripts import answering, forwarding, whole
 from tests.processes import ROOT, Processes, Service, Simulator, environment_without
-from tests.upstream.server import Server, answering, forwarding, whole
 
 
 def test_a_model_without_a_deployment_is_not_found(service: Service) -> None:
@@ -102,7 +103,7 @@ def test_a_profile_s_public_endpoint_is_reached_at_its_address_over_the_proxy(
     authority.issue_cert(ADDRESS).configure_cert(tls)
     authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
     ours = {name: value for name, value in environment.items() if name != "AZURE_OPENAI_API_KEY"}
-    with Server(tls) as provider, Server() as proxy:
+    with Far(tls) as provider, Far() as proxy:
         provider.play(answering(whole(HI)))
         proxy.play(forwarding(provider.port))
         trusted = {"SSL_CERT_FILE": str(tmp_path / "authority.pem")}
@@ -159,7 +160,7 @@ def check(upstream: Upstream, settings: Mapping[str, str]) -> None:
 
 @pytest.mark.parametrize(("pasted", "path"), PASTED.items(), ids=repr)
 def test_an_endpoint_is_taken_as_it_is_meant(pasted: str, path: str) -> None:
-    with Server() as server, closing(Upstream(Settings())) as upstream:
+    with Far() as server, closing(Upstream(Settings())) as upstream:
         server.play(answering(whole(b"{}", b"HTTP/1.1 200 OK\r\n")))
         settings = {"azure_openai_api_key": "key", "azure_openai_endpoint": server.url.removesuffix("/v1") + pasted}
         check(upstream, settings)
@@ -167,7 +168,7 @@ def test_an_endpoint_is_taken_as_it_is_meant(pasted: str, path: str) -> None:
 
 
 def test_a_version_that_is_set_wins_over_a_pasted_one() -> None:
-    with Server() as server, closing(Upstream(Settings())) as upstream:
+    with Far() as server, closing(Upstream(Settings())) as upstream:
         server.play(answering(whole(b"{}", b"HTTP/1.1 200 OK\r\n")))
         endpoint = server.url.removesuffix("/v1") + DATED
         settings = {"azure_openai_api_key": "key", "azure_openai_endpoint": endpoint, **VERSION}

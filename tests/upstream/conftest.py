@@ -6,13 +6,14 @@ from collections.abc import Iterator
 import pytest
 import trustme
 
+from tests.far import Far
+
 from .internet import Internet
-from .server import Server
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    with Server() as running:
+def server() -> Iterator[Far]:
+    with Far() as running:
         yield running
 
 
@@ -27,9 +28,9 @@ def authority() -> trustme.CA:
 
 
 @pytest.fixture
-def provider(authority: trustme.CA) -> Iterator[Server]:
+def provider(authority: trustme.CA) -> Iterator[Far]:
     """A scripted provider behind TLS, whose name is `provider.test`."""
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("provider.test").configure_cert(tls)
-    with Server(tls) as running:
+    with Far(tls) as running:
         yield running

@@ -13,10 +13,11 @@ from app.failure import Failure
 from app.upstream import Upstream
 from app.upstream.account import Account
 from app.upstream.pool import ERROR_SECONDS
+from tests.far import Far
+from tests.far.scripts import EVENTS, answering, chunked, holding, whole
 from tests.machine import slack
 
 from .internet import PUBLIC, Internet
-from .server import EVENTS, Server, answering, chunked, holding, whole
 
 pytestmark = pytest.mark.usefixtures("_no_leak")
 
@@ -31,7 +32,7 @@ def upstream() -> Iterator[Upstream]:
         yield made
 
 
-def refused(upstream: Upstream, server: Server) -> Failure:
+def refused(upstream: Upstream, server: Far) -> Failure:
     with pytest.raises(Failure) as failure:
         upstream.check(Account("Groq", server.url, "key-of-the-test"), completions)
     return failure.value
@@ -41,7 +42,7 @@ def error(status: bytes, body: bytes = b"", *headers: bytes) -> bytes:
     return whole(body, b"\r\n".join([b"HTTP/1.1 " + status, *headers, b""]))
 
 
-def test_a_key_that_the_provider_takes_is_right(server: Server, upstream: Upstream) -> None:
+def test_a_key_that_the_provider_takes_is_right(server: Far, upstream: Upstream) -> None:
     server.play(answering(LIST))
     upstream.check(Account("Groq", server.url, "key-1", query={"api-version": "1"}), completions)
     line, *lines = server.requests()[0].decode().removesuffix("\r\n\r\n").split("\r\n")
@@ -55,7 +56,7 @@ def test_a_key_that_the_provider_takes_is_right(server: Server, upstream: Upstre
     }
 
 
-def test_the_list_is_not_waited_for(server: Server, upstream: Upstream) -> None:
+def test_the_list_is_not_waited_for(server: Far, upstream: Upstream) -> None:
     """A provider may have thousands of models; the status says it all."""
     server.play(holding(chunked(b'{"object":"list","data":[', head=JSON)))
     started = monotonic()
@@ -64,7 +65,7 @@ def test_the_list_is_not_waited_for(server: Server, upstream: Upstream) -> None:
     assert monotonic() - started < 2 * slack()
 
 
-def test_a_key_that_the_provider_refuses_is_wrong(server: Server, upstream: Upstream) -> None:
+def test_a_key_that_the_provider_refuses_is_wrong(server: Far, upstream: Upstream) -> None:
     server.play(answering(error(b"401 Unauthorized", b'{"error":{"message":"Invalid API Key"}}')))
     failure = refused(upstream, server)
     assert (failure.status, failure.code) == (401, "provider_auth")
@@ -87,7 +88,7 @@ def test_a_key_that_the_provider_refuses_is_wrong(server: Server, upstream: Upst
     ids=["403", "404", "429", "503", "500", "307", "cut", "junk", "gzip"],
 )
 def test_any_other_answer_is_a_failure_and_asked_for_once(
-    server: Server, upstream: Upstream, answer: bytes, status: int, code: str, message: str | None
+    server: Far, upstream: Upstream, answer: bytes, status: int, code: str, message: str | None
 ) -> None:
     server.play(answering(answer))
     failure = refused(upstream, server)
@@ -98,7 +99,7 @@ def test_any_other_answer_is_a_failure_and_asked_for_once(
 
 @pytest.mark.parametrize("part", [b"", b"HTTP/1.1 200 OK\r\n"], ids=["nothing", "half a head"])
 def test_a_provider_that_says_nothing_is_given_up_in_time(
-    server: Server, upstream: Upstream, monkeypatch: pytest.MonkeyPatch, part: bytes
+    server: Far, upstream: Upstream, monkeypatch: pytest.MonkeyPatch, part: bytes
 ) -> None:
     monkeypatch.setattr(upstream_module, "CHECK_SECONDS", 0.3)
     server.play(holding(part))
@@ -110,7 +111,7 @@ def test_a_provider_that_says_nothing_is_given_up_in_time(
     server.wait_closed()
 
 
-def test_an_error_that_is_not_ended_is_told_in_time(server: Server, upstream: Upstream) -> None:
+def test_an_error_that_is_not_ended_is_told_in_time(server: Far, upstream: Upstream) -> None:
     """All in all a check takes ten seconds at most."""
     assert upstream_module.CHECK_SECONDS + ERROR_SECONDS <= 10
     server.play(holding(chunked(b'{"error":{"mess', head=b"HTTP/1.1 401 Unauthorized\r\n")))
@@ -119,7 +120,7 @@ def test_an_error_that_is_not_ended_is_told_in_time(server: Server, upstream: Up
     assert monotonic() - started < SOON
 
 
-def test_a_key_that_cannot_be_one_is_not_sent(server: Server, upstream: Upstream) -> None:
+def test_a_key_that_cannot_be_one_is_not_sent(server: Far, upstream: Upstream) -> None:
     with pytest.raises(Failure) as failure:
         upstream.check(Account("Groq", server.url, "a\r\nX-Evil: 1"), completions)
     assert failure.value.code == "bad_key"

@@ -12,9 +12,9 @@ import pytest
 from app.failure import Failure
 from app.upstream.connection import MAX_HEADERS, Connection, Reply
 from app.wait import wait_alone
+from tests.far import Far, Peer
+from tests.far.scripts import EVENTS, LAST, answering, chunked, holding, whole
 from tests.processes import wait_for
-
-from .server import EVENTS, LAST, Peer, Server, answering, chunked, holding, whole
 
 pytestmark = pytest.mark.usefixtures("_no_leak")
 
@@ -24,7 +24,7 @@ BRIEFLY = 0.05
 
 
 @contextmanager
-def asked(server: Server, request: bytes = REQUEST) -> Iterator[Connection]:
+def asked(server: Far, request: bytes = REQUEST) -> Iterator[Connection]:
     """Connect and send a request."""
     connection = Connection(socket.create_connection(("127.0.0.1", server.port), SOON))
     try:
@@ -72,7 +72,7 @@ ANSWERS = {
 
 @pytest.mark.parametrize("sent", ANSWERS.values(), ids=ANSWERS)
 @pytest.mark.parametrize("split", [False, True], ids=["at once", "byte by byte"])
-def test_an_answer_is_read_to_its_end(server: Server, sent: bytes, split: bool) -> None:  # noqa: FBT001
+def test_an_answer_is_read_to_its_end(server: Far, sent: bytes, split: bool) -> None:  # noqa: FBT001
     server.play(answering(*([bytes([byte]) for byte in sent] if split else [sent])))
     with asked(server) as connection:
         head = connection.head(SOON)
@@ -82,7 +82,7 @@ def test_an_answer_is_read_to_its_end(server: Server, sent: bytes, split: bool) 
         assert connection.read(SOON) == b""
 
 
-def test_headers_come_in_order_and_none_of_an_announcement(server: Server) -> None:
+def test_headers_come_in_order_and_none_of_an_announcement(server: Far) -> None:
     early = b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
     server.play(
         answering(early + b"HTTP/1.1 429 No\r\nRetry-After:  7 \t \r\nX-A: 1\r\nx-a: 2\r\nContent-Length: 0\r\n\r\n")
@@ -96,7 +96,7 @@ def test_headers_come_in_order_and_none_of_an_announcement(server: Server) -> No
         )
 
 
-def test_an_announcement_alone_is_not_an_answer(server: Server) -> None:
+def test_an_announcement_alone_is_not_an_answer(server: Far) -> None:
     server.play(holding(b"HTTP/1.1 100 Continue\r\n\r\n"))
     with asked(server) as connection:
         assert connection.head(0.2) is None
@@ -135,7 +135,7 @@ HEADS = {
 
 
 @pytest.mark.parametrize(("sent", "code"), HEADS.values(), ids=HEADS)
-def test_a_head_that_is_none_is_a_failure(server: Server, sent: bytes, code: str) -> None:
+def test_a_head_that_is_none_is_a_failure(server: Far, sent: bytes, code: str) -> None:
     server.play(answering(sent))
     with asked(server) as connection:
         assert broken(lambda: connection.head(SOON)) == code
@@ -158,7 +158,7 @@ BODIES = {
 @pytest.mark.parametrize(("sent", "before", "code"), BODIES.values(), ids=BODIES)
 @pytest.mark.parametrize("split", [False, True], ids=["at once", "byte by byte"])
 def test_a_body_that_breaks_off_fails_after_what_came(
-    server: Server,
+    server: Far,
     sent: bytes,
     before: bytes,
     code: str,
@@ -177,7 +177,7 @@ def test_a_body_that_breaks_off_fails_after_what_came(
         assert not connection.finished()
 
 
-def test_a_reset_is_a_failure_before_the_headers_and_after(server: Server) -> None:
+def test_a_reset_is_a_failure_before_the_headers_and_after(server: Far) -> None:
     def before(peer: Peer) -> None:
         peer.request()
         peer.reset()
@@ -199,7 +199,7 @@ def test_a_reset_is_a_failure_before_the_headers_and_after(server: Server) -> No
         assert broken(lambda: connection.read(SOON)) == "up_reset"
 
 
-def test_trailers_without_end_are_given_up(server: Server) -> None:
+def test_trailers_without_end_are_given_up(server: Far) -> None:
     flood = b"X-Flood: %b\r\n" % (b"x" * 1000) * 1000
     server.play(answering(chunked(b"Hello") + b"0\r\n", flood))
     with asked(server) as connection:
@@ -210,7 +210,7 @@ def test_trailers_without_end_are_given_up(server: Server) -> None:
 # Time.
 
 
-def test_nothing_in_time_is_none_and_reading_goes_on(server: Server) -> None:
+def test_nothing_in_time_is_none_and_reading_goes_on(server: Far) -> None:
     steps = [Event() for _ in range(4)]
 
     def script(peer: Peer) -> None:
@@ -235,7 +235,7 @@ def test_nothing_in_time_is_none_and_reading_goes_on(server: Server) -> None:
         assert connection.read(SOON) == b""
 
 
-def test_bytes_that_are_no_body_do_not_prolong_the_time(server: Server) -> None:
+def test_bytes_that_are_no_body_do_not_prolong_the_time(server: Far) -> None:
     go_on = Event()
 
     def script(peer: Peer) -> None:
@@ -252,8 +252,8 @@ def test_bytes_that_are_no_body_do_not_prolong_the_time(server: Server) -> None:
         go_on.set()
 
 
-def test_a_request_that_nobody_takes_in_time_is_a_failure(server: Server) -> None:
-    server.play(lambda peer: peer.stop_reading(SOON))
+def test_a_request_that_nobody_takes_in_time_is_a_failure(server: Far) -> None:
+    server.play(lambda peer: peer.wait(SOON))
     connection = Connection(socket.create_connection(("127.0.0.1", server.port), SOON))
     assert broken(lambda: connection.send(b"x" * 64 * 1024 * 1024, wait_alone, 0.2)) in {"up_timeout", "up_reset"}
     connection.close()
@@ -261,7 +261,7 @@ def test_a_request_that_nobody_takes_in_time_is_a_failure(server: Server) -> Non
     server.peers[0].stop()
 
 
-def test_an_answer_before_the_request_is_whole_is_read(server: Server) -> None:
+def test_an_answer_before_the_request_is_whole_is_read(server: Far) -> None:
     """A proxy says 413 and closes without reading the rest."""
 
     def script(peer: Peer) -> None:
@@ -276,7 +276,7 @@ def test_an_answer_before_the_request_is_whole_is_read(server: Server) -> None:
         assert found.status == 413
 
 
-def test_as_many_headers_as_may_be_are_kept(server: Server) -> None:
+def test_as_many_headers_as_may_be_are_kept(server: Far) -> None:
     server.play(answering(b"HTTP/1.1 204 No\r\n" + b"a:\r\n" * MAX_HEADERS + b"\r\n"))
     with asked(server) as connection:
         head = connection.head(SOON)
@@ -284,7 +284,7 @@ def test_as_many_headers_as_may_be_are_kept(server: Server) -> None:
         assert len(head.headers) == MAX_HEADERS
 
 
-def test_too_many_trailers_cost_a_connection_its_reuse(server: Server) -> None:
+def test_too_many_trailers_cost_a_connection_its_reuse(server: Far) -> None:
     server.play(holding(chunked(b"Hello") + b"0\r\n" + b"a:\r\n" * (MAX_HEADERS + 1) + b"\r\n"))
     with asked(server) as connection:
         assert connection.read(SOON) == b"Hello"
@@ -293,7 +293,7 @@ def test_too_many_trailers_cost_a_connection_its_reuse(server: Server) -> None:
 
 
 @pytest.mark.parametrize("sent", [whole(b"Hi"), b"HTTP/1.1 200 OK\r\noops\r\n\r\n"], ids=["good", "broken"])
-def test_nothing_of_a_reply_waits_for_the_collector(server: Server, sent: bytes) -> None:
+def test_nothing_of_a_reply_waits_for_the_collector(server: Far, sent: bytes) -> None:
     """The parser calls the reply, and the reply feeds the parser; the fixture holds the collector still."""
     before = replies()
     server.play(answering(sent))
@@ -310,7 +310,7 @@ def replies() -> int:
 # Reuse.
 
 
-def test_a_connection_whose_answer_is_over_carries_the_next(server: Server) -> None:
+def test_a_connection_whose_answer_is_over_carries_the_next(server: Far) -> None:
     def script(peer: Peer) -> None:
         for sent in (whole(b"one"), chunked(b"two") + LAST):
             peer.request()
@@ -329,7 +329,7 @@ def test_a_connection_whose_answer_is_over_carries_the_next(server: Server) -> N
     assert len(server.peers) == 1
 
 
-def test_an_end_that_came_with_the_last_bytes_need_not_be_read(server: Server) -> None:
+def test_an_end_that_came_with_the_last_bytes_need_not_be_read(server: Far) -> None:
     server.play(holding(chunked(b"one") + LAST))
     with asked(server) as connection:
         assert connection.read(SOON) == b"one"
@@ -347,7 +347,7 @@ ONCE = {
 
 
 @pytest.mark.parametrize("sent", ONCE.values(), ids=ONCE)
-def test_nothing_follows_an_answer_that_is_the_last(server: Server, sent: bytes) -> None:
+def test_nothing_follows_an_answer_that_is_the_last(server: Far, sent: bytes) -> None:
     server.play(holding(sent))
     with asked(server) as connection:
         assert connection.head(SOON) is not None
@@ -355,7 +355,7 @@ def test_nothing_follows_an_answer_that_is_the_last(server: Server, sent: bytes)
         assert not connection.finished()
 
 
-def test_a_connection_whose_answer_is_not_over_carries_no_other(server: Server) -> None:
+def test_a_connection_whose_answer_is_not_over_carries_no_other(server: Far) -> None:
     server.play(holding(chunked(b"Hello")), holding(whole(b"Hello")))
     with asked(server) as connection:
         assert connection.read(SOON) == b"Hello"
@@ -365,7 +365,7 @@ def test_a_connection_whose_answer_is_not_over_carries_no_other(server: Server) 
         assert not connection.finished(), "its body has not been read"
 
 
-def test_an_idle_connection_that_ended_or_speaks_is_not_alive(server: Server) -> None:
+def test_an_idle_connection_that_ended_or_speaks_is_not_alive(server: Far) -> None:
     said = Event()
 
     def speaking(peer: Peer) -> None:

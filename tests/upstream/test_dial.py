@@ -19,10 +19,10 @@ from app.upstream.account import Account
 from app.upstream.call import Call
 from app.upstream.dial import Proxy, dial
 from app.upstream.egress import Origin
+from tests.far import Far, Peer
+from tests.far.scripts import answering, forwarding, full_listener
 from tests.machine import slack
 from tests.processes import ROOT
-
-from .server import Peer, Server, answering, forwarding, full_listener
 
 pytestmark = pytest.mark.usefixtures("_no_leak")
 
@@ -77,7 +77,7 @@ def test_all_addresses_of_a_name_share_the_time(monkeypatch: pytest.MonkeyPatch)
 # TLS.
 
 
-def test_tls_to_a_plain_socket_is_a_failure(server: Server) -> None:
+def test_tls_to_a_plain_socket_is_a_failure(server: Far) -> None:
     def script(peer: Peer) -> None:
         peer.first()
         peer.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
@@ -86,7 +86,7 @@ def test_tls_to_a_plain_socket_is_a_failure(server: Server) -> None:
     assert broken(lambda: reach("127.0.0.1", server.port, "https")) == "up_tls"
 
 
-def test_a_handshake_that_is_cut_is_a_failure(server: Server) -> None:
+def test_a_handshake_that_is_cut_is_a_failure(server: Far) -> None:
     def script(peer: Peer) -> None:
         peer.first()
         peer.reset()
@@ -95,7 +95,7 @@ def test_a_handshake_that_is_cut_is_a_failure(server: Server) -> None:
     assert broken(lambda: reach("127.0.0.1", server.port, "https")) in {"up_tls", "up_connect"}
 
 
-def test_a_handshake_that_never_ends_is_given_up_in_time(server: Server) -> None:
+def test_a_handshake_that_never_ends_is_given_up_in_time(server: Far) -> None:
     server.play(lambda peer: peer.wait())
     started = monotonic()
     assert broken(lambda: reach("127.0.0.1", server.port, "https", 0.3)) == "up_timeout"
@@ -103,7 +103,7 @@ def test_a_handshake_that_never_ends_is_given_up_in_time(server: Server) -> None
     server.wait_closed()
 
 
-def test_a_handshake_byte_by_byte_does_not_prolong_the_time(server: Server) -> None:
+def test_a_handshake_byte_by_byte_does_not_prolong_the_time(server: Far) -> None:
     stop = Event()
 
     def script(peer: Peer) -> None:
@@ -176,7 +176,7 @@ def trusting(authority: trustme.CA) -> ssl.SSLContext:
 
 @pytest.mark.parametrize("status", [b"200 Connection established", b"200 ", b"200", b"204 No Content", b"299"])
 def test_a_provider_is_reached_over_a_proxy_that_sees_nothing(
-    server: Server, provider: Server, trusting: ssl.SSLContext, status: bytes
+    server: Far, provider: Far, trusting: ssl.SSLContext, status: bytes
 ) -> None:
     """A proxy need not say it in words, and any status of success will do (RFC 9112, section 4; RFC 9110, 9.3.6)."""
     server.play(forwarding(provider.port, status))
@@ -222,7 +222,7 @@ def test_only_what_the_proxy_cannot_read_goes_through_it() -> None:
     ],
     ids=["407", "502", "nothing", "junk", "2000", "another protocol", "too much"],
 )
-def test_a_proxy_that_does_not_connect_is_a_failure(server: Server, reply: bytes, code: str) -> None:
+def test_a_proxy_that_does_not_connect_is_a_failure(server: Far, reply: bytes, code: str) -> None:
     def script(peer: Peer) -> None:
         peer.head()
         peer.send(reply)
@@ -232,7 +232,7 @@ def test_a_proxy_that_does_not_connect_is_a_failure(server: Server, reply: bytes
     assert broken(lambda: reach("provider.test", 443, "https", proxy=proxy)) == code
 
 
-def test_a_proxy_that_says_nothing_is_given_up_in_time(server: Server) -> None:
+def test_a_proxy_that_says_nothing_is_given_up_in_time(server: Far) -> None:
     server.play(lambda peer: peer.wait())
     proxy = Proxy(f"http://127.0.0.1:{server.port}", "")
     started = monotonic()

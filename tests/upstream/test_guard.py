@@ -15,11 +15,12 @@ from app.upstream.account import Account
 from app.upstream.call import Call
 from app.upstream.dial import Proxy, dial
 from app.upstream.egress import Origin
+from tests.far import Far, Peer
+from tests.far.scripts import forwarding
 from tests.processes import ROOT
 
 from .addresses import LOOPBACK, NOT_PUBLIC
 from .internet import ALSO_PUBLIC, PUBLIC, PUBLIC_6, Internet
-from .server import Peer, Server, forwarding
 
 pytestmark = pytest.mark.usefixtures("_no_leak")
 
@@ -99,7 +100,7 @@ def silent(peer: Peer) -> None:
 
 @pytest.mark.parametrize("address", [PUBLIC, PUBLIC_6])
 def test_a_public_name_is_reached_at_the_address_that_was_judged(
-    internet: Internet, provider: Server, trusting: ssl.SSLContext, address: str
+    internet: Internet, provider: Far, trusting: ssl.SSLContext, address: str
 ) -> None:
     internet.name("provider.test", [address], ["127.0.0.1"])
     internet.server_port = provider.play(silent).port
@@ -108,7 +109,7 @@ def test_a_public_name_is_reached_at_the_address_that_was_judged(
 
 
 def test_a_name_that_changes_its_mind_is_blocked_the_next_time(
-    internet: Internet, provider: Server, trusting: ssl.SSLContext
+    internet: Internet, provider: Far, trusting: ssl.SSLContext
 ) -> None:
     internet.name("provider.test", [PUBLIC], ["127.0.0.1"])
     internet.server_port = provider.play(silent).port
@@ -145,7 +146,7 @@ def test_a_name_is_judged_however_it_is_written(internet: Internet, host: str) -
 
 
 def test_a_second_public_address_is_tried_after_one_look_up(
-    internet: Internet, provider: Server, trusting: ssl.SSLContext
+    internet: Internet, provider: Far, trusting: ssl.SSLContext
 ) -> None:
     internet.name("provider.test", [PUBLIC, ALSO_PUBLIC], ["127.0.0.1"])
     internet.server_port = provider.play(silent).port
@@ -155,7 +156,7 @@ def test_a_second_public_address_is_tried_after_one_look_up(
 
 
 def test_a_public_address_does_not_help_a_server_of_another_name(
-    internet: Internet, provider: Server, trusting: ssl.SSLContext
+    internet: Internet, provider: Far, trusting: ssl.SSLContext
 ) -> None:
     internet.name("other.test", [PUBLIC])
     internet.server_port = provider.play(silent).port
@@ -168,7 +169,7 @@ def test_a_public_address_does_not_help_a_server_of_another_name(
 
 
 def test_a_proxy_connects_to_the_address_that_was_judged(
-    internet: Internet, server: Server, provider: Server, trusting: ssl.SSLContext
+    internet: Internet, server: Far, provider: Far, trusting: ssl.SSLContext
 ) -> None:
     """Its own look-up could give another answer. TLS still wants the name."""
     internet.name("provider.test", [PUBLIC], ["127.0.0.1"])
@@ -180,7 +181,7 @@ def test_a_proxy_connects_to_the_address_that_was_judged(
 
 
 def test_a_proxy_that_fails_is_asked_for_the_second_address(
-    internet: Internet, server: Server, provider: Server, trusting: ssl.SSLContext
+    internet: Internet, server: Far, provider: Far, trusting: ssl.SSLContext
 ) -> None:
     def unreachable(peer: Peer) -> None:
         peer.requests.append(peer.head())

@@ -14,10 +14,11 @@ from app.failure import Failure
 from app.upstream import Upstream
 from app.upstream.account import Account
 from app.upstream.call import Trace
+from tests.far import Far, Peer
+from tests.far.scripts import LAST, answering, chunked, whole
 
 from .addresses import NOT_PUBLIC
 from .internet import PUBLIC, Internet
-from .server import LAST, Peer, Server, answering, chunked, whole
 
 pytestmark = pytest.mark.usefixtures("_no_leak")
 
@@ -49,7 +50,7 @@ def failing(upstream: Upstream, base_url: str, trace: Trace | None = None) -> Fa
     return failure.value
 
 
-def test_a_question_to_a_public_endpoint_is_answered(internet: Internet, provider: Server, upstream: Upstream) -> None:
+def test_a_question_to_a_public_endpoint_is_answered(internet: Internet, provider: Far, upstream: Upstream) -> None:
     internet.name("provider.test", [PUBLIC], ["127.0.0.1"])
     internet.server_port = provider.play(answering(HI)).port
     assert ask(upstream, OURS) == "Hi"
@@ -73,7 +74,7 @@ def test_a_host_that_is_not_public_is_not_even_looked_up(internet: Internet, ups
 
 
 def test_no_user_gets_a_connection_that_the_operator_made(
-    internet: Internet, provider: Server, upstream: Upstream
+    internet: Internet, provider: Far, upstream: Upstream
 ) -> None:
     def twice(peer: Peer) -> None:
         peer.request()
@@ -91,7 +92,7 @@ def test_no_user_gets_a_connection_that_the_operator_made(
 
 @pytest.mark.parametrize("location", [b"https://127.0.0.1/", b"http://169.254.169.254/", b"/elsewhere"])
 def test_a_redirect_of_a_chosen_endpoint_is_not_followed(
-    internet: Internet, provider: Server, upstream: Upstream, location: bytes
+    internet: Internet, provider: Far, upstream: Upstream, location: bytes
 ) -> None:
     internet.name("provider.test", [PUBLIC])
     moved = whole(b"", b"HTTP/1.1 307 Temporary Redirect\r\nLocation: %b\r\n" % location)
@@ -100,12 +101,12 @@ def test_a_redirect_of_a_chosen_endpoint_is_not_followed(
     assert (internet.asked, internet.reached) == (["provider.test"], [PUBLIC])
 
 
-def test_an_endpoint_that_the_operator_chose_may_be_anywhere(server: Server, upstream: Upstream) -> None:
+def test_an_endpoint_that_the_operator_chose_may_be_anywhere(server: Far, upstream: Upstream) -> None:
     server.play(answering(HI))
     assert ask(upstream, server.url, chosen_by_user=False) == "Hi"
 
 
-def test_only_an_origin_that_is_listed_may_be_anywhere(server: Server) -> None:
+def test_only_an_origin_that_is_listed_may_be_anywhere(server: Far) -> None:
     listed = Settings(commit_seconds=SOON, endpoint_allowlist=(f"http://127.0.0.1:{server.port}",))
     server.play(answering(HI))
     with closing(Upstream(listed)) as made:

@@ -20,9 +20,9 @@ from app.upstream.account import Account
 from app.upstream.call import Call
 from app.upstream.egress import Origin, origin_of
 from app.upstream.pool import MAX_ERROR_BYTES, Exchange, Pool, Refused
+from tests.far import Far, Peer, Script
+from tests.far.scripts import EVENTS, LAST, answering, chunked, holding, whole
 from tests.processes import wait_for
-
-from .server import EVENTS, LAST, Peer, Script, Server, answering, chunked, holding, whole
 
 pytestmark = pytest.mark.usefixtures("_no_leak")
 
@@ -46,7 +46,7 @@ def closing(settings: Settings) -> Iterator[Pool]:
         made.close()
 
 
-def post(pool: Pool, server: Server, content: bytes = b"{}", seconds: float = SOON) -> Exchange:
+def post(pool: Pool, server: Far, content: bytes = b"{}", seconds: float = SOON) -> Exchange:
     """Send a request whose answer's headers are waited for so long."""
     return post_to(pool, origin_of(httpx2.URL(server.url)), content, seconds)
 
@@ -103,7 +103,7 @@ NO_ENCODINGS = (
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br", "Deflate", "zstd", "gzip, identity", "identity,X-Gzip"])
-def test_a_compressed_answer_is_refused(server: Server, pool: Pool, encoding: str) -> None:
+def test_a_compressed_answer_is_refused(server: Far, pool: Pool, encoding: str) -> None:
     head = EVENTS + f"Content-Encoding: {encoding}\r\n".encode()
     server.play(holding(whole(gzip.compress(b"data: x\n\n" * 1000), head)))
     assert broken(lambda: post(pool, server)) == "up_encoding"
@@ -118,25 +118,25 @@ def test_a_compressed_answer_is_refused(server: Server, pool: Pool, encoding: st
         b"",
     ],
 )
-def test_an_answer_that_is_as_it_is_is_not(server: Server, pool: Pool, header: bytes) -> None:
+def test_an_answer_that_is_as_it_is_is_not(server: Far, pool: Pool, header: bytes) -> None:
     server.play(holding(whole(b"data: x\n\n", EVENTS + header)))
     assert read(post(pool, server)) == b"data: x\n\n"
 
 
-def test_a_compressed_refusal_has_its_status_and_stays_packed(server: Server, pool: Pool) -> None:
+def test_a_compressed_refusal_has_its_status_and_stays_packed(server: Far, pool: Pool) -> None:
     bomb = gzip.compress(b"x" * 10_000_000)
     server.play(holding(whole(bomb, b"HTTP/1.1 429 No\r\nContent-Encoding: gzip\r\n")))
     assert refusal(post(pool, server)) == (429, bomb)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_handed_up_and_not_followed(server: Server, pool: Pool, status: int) -> None:
+def test_a_redirect_is_handed_up_and_not_followed(server: Far, pool: Pool, status: int) -> None:
     server.play(holding(whole(b"", f"HTTP/1.1 {status} Moved\r\nLocation: {server.url}/elsewhere\r\n".encode())))
     assert refusal(post(pool, server)) == (status, b"")
     assert len(server.requests()) == 1
 
 
-def test_headers_and_body_of_a_refusal_are_handed_up(server: Server, pool: Pool) -> None:
+def test_headers_and_body_of_a_refusal_are_handed_up(server: Far, pool: Pool) -> None:
     server.play(holding(chunked(b'{"mess', b'age": "No."}', head=b"HTTP/1.1 429 No\r\nRetry-After: 7\r\n") + LAST))
     exchange = post(pool, server)
     assert exchange.is_refused
@@ -157,14 +157,12 @@ REFUSED = b"HTTP/1.1 500 No\r\nContent-Type: application/json\r\n"
         (REFUSED + b"Content-Length: 0\r\n\r\n", b""),
     ],
 )
-def test_a_refusal_that_breaks_off_is_handed_up_as_it_came(
-    server: Server, pool: Pool, sent: bytes, found: bytes
-) -> None:
+def test_a_refusal_that_breaks_off_is_handed_up_as_it_came(server: Far, pool: Pool, sent: bytes, found: bytes) -> None:
     server.play(answering(sent))
     assert refusal(post(pool, server)) == (500, found)
 
 
-def test_a_refusal_that_stalls_is_handed_up_without_its_rest(server: Server, pool: Pool) -> None:
+def test_a_refusal_that_stalls_is_handed_up_without_its_rest(server: Far, pool: Pool) -> None:
     server.play(holding(REFUSED + b"Content-Length: 99\r\n\r\nhalf"))
     started = monotonic()
     assert refusal(post(pool, server)) == (500, b"half")
@@ -172,11 +170,11 @@ def test_a_refusal_that_stalls_is_handed_up_without_its_rest(server: Server, poo
     server.wait_closed()
 
 
-def test_a_refusal_that_trickles_is_cut(server: Server, pool: Pool) -> None:
+def test_a_refusal_that_trickles_is_cut(server: Far, pool: Pool) -> None:
     def script(peer: Peer) -> None:
         peer.request()
         peer.send(REFUSED + b"Content-Length: 9999999\r\n\r\n")
-        while not server.peers[0].released.wait(0.02):
+        while not server.peers[0].wait(0.02):
             peer.send(b"x")
 
     server.play(script)
@@ -185,7 +183,7 @@ def test_a_refusal_that_trickles_is_cut(server: Server, pool: Pool) -> None:
     assert monotonic() - started < 2 + SOON
 
 
-def test_a_huge_refusal_is_cut(server: Server, pool: Pool) -> None:
+def test_a_huge_refusal_is_cut(server: Far, pool: Pool) -> None:
     server.play(holding(whole(b"x" * 10_000_000, REFUSED)))
     status, content = refusal(post(pool, server))
     assert status == 500
@@ -196,7 +194,7 @@ def test_a_huge_refusal_is_cut(server: Server, pool: Pool) -> None:
 # Late headers.
 
 
-def test_an_answer_whose_headers_are_late_comes_when_it_comes(server: Server) -> None:
+def test_an_answer_whose_headers_are_late_comes_when_it_comes(server: Far) -> None:
     go_on = Event()
 
     def script(peer: Peer) -> None:
@@ -217,7 +215,7 @@ def test_an_answer_whose_headers_are_late_comes_when_it_comes(server: Server) ->
 
 
 @pytest.mark.parametrize("status", [307, 401, 429, 500])
-def test_a_late_refusal_is_raised_with_its_body(server: Server, status: int) -> None:
+def test_a_late_refusal_is_raised_with_its_body(server: Far, status: int) -> None:
     go_on = Event()
 
     def script(peer: Peer) -> None:
@@ -246,7 +244,7 @@ def test_a_late_refusal_is_raised_with_its_body(server: Server, status: int) -> 
         (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n", "up_protocol"),
     ],
 )
-def test_what_fails_after_late_headers_fails_in_the_body(server: Server, sent: bytes, code: str) -> None:
+def test_what_fails_after_late_headers_fails_in_the_body(server: Far, sent: bytes, code: str) -> None:
     go_on = Event()
 
     def script(peer: Peer) -> None:
@@ -263,7 +261,7 @@ def test_what_fails_after_late_headers_fails_in_the_body(server: Server, sent: b
         exchange.close()
 
 
-def test_closing_before_the_headers_closes_the_connection(server: Server) -> None:
+def test_closing_before_the_headers_closes_the_connection(server: Far) -> None:
     server.play(holding())
     with closing(SETTINGS) as pool:
         exchange = post(pool, server, seconds=HASTILY)
@@ -272,7 +270,7 @@ def test_closing_before_the_headers_closes_the_connection(server: Server) -> Non
         assert exchange.read(SOON) == b""
 
 
-def test_closing_in_mid_answer_closes_the_connection(server: Server, pool: Pool) -> None:
+def test_closing_in_mid_answer_closes_the_connection(server: Far, pool: Pool) -> None:
     server.play(holding(chunked(b"Hello")))
     exchange = post(pool, server)
     assert exchange.read(SOON) == b"Hello"
@@ -294,7 +292,7 @@ def test_closing_in_mid_answer_closes_the_connection(server: Server, pool: Pool)
     ],
     ids=["nothing", "half", "junk", "flood", "101"],
 )
-def test_a_fresh_connection_that_fails_is_not_tried_again(server: Server, pool: Pool, sent: bytes, code: str) -> None:
+def test_a_fresh_connection_that_fails_is_not_tried_again(server: Far, pool: Pool, sent: bytes, code: str) -> None:
     server.play(answering(sent))
     assert broken(lambda: post(pool, server)) == code
     server.wait_closed()
@@ -309,7 +307,7 @@ def test_a_provider_that_cannot_be_reached_is_a_failure(pool: Pool) -> None:
 # Reuse.
 
 
-def test_requests_that_follow_each_other_share_a_connection(server: Server, pool: Pool) -> None:
+def test_requests_that_follow_each_other_share_a_connection(server: Far, pool: Pool) -> None:
     server.play(serving(whole(b"1"), chunked(b"2") + LAST, whole(b"no", REFUSED), whole(b"4")))
     assert read(post(pool, server)) == b"1"
     assert read(post(pool, server)) == b"2"
@@ -319,7 +317,7 @@ def test_requests_that_follow_each_other_share_a_connection(server: Server, pool
     assert len(server.requests()) == 4
 
 
-def test_an_answer_given_up_at_its_end_leaves_its_connection(server: Server, pool: Pool) -> None:
+def test_an_answer_given_up_at_its_end_leaves_its_connection(server: Far, pool: Pool) -> None:
     server.play(serving(chunked(b"1") + LAST, whole(b"2")))
     exchange = post(pool, server)
     assert exchange.read(SOON) == b"1"
@@ -328,7 +326,7 @@ def test_an_answer_given_up_at_its_end_leaves_its_connection(server: Server, poo
     assert len(server.peers) == 1
 
 
-def test_a_connection_that_was_closed_while_idle_is_replaced(server: Server, pool: Pool) -> None:
+def test_a_connection_that_was_closed_while_idle_is_replaced(server: Far, pool: Pool) -> None:
     server.play(answering(whole(b"1")), serving(whole(b"2")))
     assert read(post(pool, server)) == b"1"
     server.wait_closed()
@@ -338,7 +336,7 @@ def test_a_connection_that_was_closed_while_idle_is_replaced(server: Server, poo
 
 @pytest.mark.parametrize("end", [Peer.close, Peer.reset])
 def test_a_request_whose_connection_dies_is_tried_again_once(
-    server: Server, pool: Pool, end: Callable[[Peer], None]
+    server: Far, pool: Pool, end: Callable[[Peer], None]
 ) -> None:
     """The provider closes in the very moment in which the request is under way."""
 
@@ -354,7 +352,7 @@ def test_a_request_whose_connection_dies_is_tried_again_once(
     assert [request.partition(b"\r\n\r\n")[2] for request in server.requests()] == [b"first", b"second", b"second"]
 
 
-def test_a_second_death_is_a_failure(server: Server, pool: Pool) -> None:
+def test_a_second_death_is_a_failure(server: Far, pool: Pool) -> None:
     def dying(peer: Peer) -> None:
         peer.request()
         peer.send(whole(b"1"))
@@ -366,7 +364,7 @@ def test_a_second_death_is_a_failure(server: Server, pool: Pool) -> None:
     assert len(server.peers) == 2
 
 
-def test_a_request_whose_answer_began_is_not_tried_again(server: Server, pool: Pool) -> None:
+def test_a_request_whose_answer_began_is_not_tried_again(server: Far, pool: Pool) -> None:
     def dying(peer: Peer) -> None:
         peer.request()
         peer.send(whole(b"1"))
@@ -379,7 +377,7 @@ def test_a_request_whose_answer_began_is_not_tried_again(server: Server, pool: P
     assert len(server.peers) == 1
 
 
-def test_an_old_connection_is_not_used_again(server: Server, pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_old_connection_is_not_used_again(server: Far, pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool_module, "MAX_CONNECTION_SECONDS", 0)
     server.play(serving(whole(b"1")), serving(whole(b"2")))
     assert read(post(pool, server)) == b"1"
@@ -387,7 +385,7 @@ def test_an_old_connection_is_not_used_again(server: Server, pool: Pool, monkeyp
     server.wait_closed()
 
 
-def test_idle_connections_are_bounded(server: Server, pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_idle_connections_are_bounded(server: Far, pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool_module, "MAX_IDLE_CONNECTIONS", 2)
     server.play(*[serving(whole(b"1"), whole(b"2"))] * 4)
     answers = [post(pool, server) for _ in range(4)]
@@ -398,7 +396,7 @@ def test_idle_connections_are_bounded(server: Server, pool: Pool, monkeypatch: p
     assert all(closed.wait(SOON) for closed in server.closed)
 
 
-def test_closed_idle_connections_go_when_another_comes_back(server: Server, pool: Pool) -> None:
+def test_closed_idle_connections_go_when_another_comes_back(server: Far, pool: Pool) -> None:
     """The one used last is taken first, so nobody would ever look at those below it."""
     end = Event()
 
@@ -418,22 +416,22 @@ def test_closed_idle_connections_go_when_another_comes_back(server: Server, pool
     assert len(pool._idle) == 1  # noqa: SLF001 - nothing else shows it
 
 
-def test_a_provider_that_never_left_a_connection_leaves_no_trace(server: Server, pool: Pool) -> None:
+def test_a_provider_that_never_left_a_connection_leaves_no_trace(server: Far, pool: Pool) -> None:
     """Endpoints come from profiles: there may be any number of them."""
     server.play(answering(EVENTS + b"Connection: close\r\n\r\n"))
     read(post(pool, server))
     assert not pool._idle  # noqa: SLF001 - nothing else shows it
 
 
-def test_providers_do_not_share_connections(server: Server, pool: Pool) -> None:
+def test_providers_do_not_share_connections(server: Far, pool: Pool) -> None:
     server.play(serving(whole(b"1")))
-    with Server().play(serving(whole(b"2"))) as other:
+    with Far().play(serving(whole(b"2"))) as other:
         assert read(post(pool, server)) == b"1"
         assert read(post(pool, other)) == b"2"
         pool.close()
 
 
-def test_answers_at_the_same_time_have_connections_of_their_own(server: Server) -> None:
+def test_answers_at_the_same_time_have_connections_of_their_own(server: Far) -> None:
     together = Barrier(3)
 
     def script(peer: Peer) -> None:
@@ -463,21 +461,21 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def secured(certificate: Path) -> Iterator[Server]:
+def secured(certificate: Path) -> Iterator[Far]:
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(certificate / "own.pem")
-    with Server(tls) as running:
+    with Far(tls) as running:
         yield running
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused(secured: Server, pool: Pool) -> None:
+def test_a_certificate_that_nobody_vouches_for_is_refused(secured: Far, pool: Pool) -> None:
     secured.play(holding())
     assert broken(lambda: post(pool, secured)) == "up_tls"
     assert secured.requests() == []
 
 
 def test_a_certificate_for_another_name_is_refused(
-    secured: Server, certificate: Path, monkeypatch: pytest.MonkeyPatch
+    secured: Far, certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate / "authority.pem"))
     secured.play(holding())
@@ -487,7 +485,7 @@ def test_a_certificate_for_another_name_is_refused(
 
 
 def test_over_tls_reads_go_on_and_connections_are_used_again(
-    secured: Server, certificate: Path, monkeypatch: pytest.MonkeyPatch
+    secured: Far, certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate / "authority.pem"))
     go_on = Event()
@@ -516,7 +514,7 @@ def test_over_tls_reads_go_on_and_connections_are_used_again(
 # Nothing is left open.
 
 
-def test_no_descriptor_is_left_open_by_any_way_to_end(server: Server) -> None:
+def test_no_descriptor_is_left_open_by_any_way_to_end(server: Far) -> None:
     """What each test here is checked for, once more: all of it over one pool."""
     ends = [
         answering(b""),

@@ -15,8 +15,8 @@ from app.dialects import completions
 from app.failure import Failure
 from app.upstream import Upstream, reading
 from app.upstream.account import Account
-
-from .server import EVENTS, LAST, Peer, Script, Server, answering, chunked, holding, whole
+from tests.far import Far, Peer, Script
+from tests.far.scripts import EVENTS, LAST, answering, chunked, holding, whole
 
 pytestmark = pytest.mark.usefixtures("_no_leak")
 
@@ -47,17 +47,17 @@ DONE = b"data: [DONE]\n\n"
 
 
 @contextmanager
-def asked(server: Server, settings: Settings = PATIENT) -> Iterator[Answer]:
+def asked(server: Far, settings: Settings = PATIENT) -> Iterator[Answer]:
     """Ask a question, and let go of everything afterwards."""
     with closing(Upstream(settings)) as upstream, closing(ask(upstream, server)) as answer:
         yield answer
 
 
-def ask(upstream: Upstream, server: Server) -> Answer:
+def ask(upstream: Upstream, server: Far) -> Answer:
     return upstream.ask(Account("Groq", server.url, "key-of-the-test"), completions, "/chat/completions", HELLO)
 
 
-def answer_to(server: Server, script: Script, settings: Settings = PATIENT) -> list[Piece]:
+def answer_to(server: Far, script: Script, settings: Settings = PATIENT) -> list[Piece]:
     """Read a whole answer; what is neighbouring text of several reads is joined, and silences are left out."""
     server.play(script)
     with asked(server, settings) as answer:
@@ -69,7 +69,7 @@ def text_of(pieces: list[Piece]) -> str:
     return "".join(piece.text for piece in pieces if isinstance(piece, Text))
 
 
-def failure_of(server: Server, script: Script, settings: Settings = PATIENT) -> tuple[list[Piece], Failure]:
+def failure_of(server: Far, script: Script, settings: Settings = PATIENT) -> tuple[list[Piece], Failure]:
     """Read an answer that fails: what came before, and the failure."""
     server.play(script)
     before: list[Piece] = []
@@ -117,7 +117,7 @@ ENDS = {
 
 @pytest.mark.parametrize(("sent", "reason"), ENDS.values(), ids=ENDS)
 @pytest.mark.parametrize("split", [False, True], ids=["at once", "byte by byte"])
-def test_an_answer_ends_in_its_finish(server: Server, sent: bytes, reason: str, split: bool) -> None:  # noqa: FBT001
+def test_an_answer_ends_in_its_finish(server: Far, sent: bytes, reason: str, split: bool) -> None:  # noqa: FBT001
     parts = [bytes([byte]) for byte in sent] if split else [sent]
     assert answer_to(server, answering(*parts)) == [Text("Hi"), Finish(reason, None)]
 
@@ -125,7 +125,7 @@ def test_an_answer_ends_in_its_finish(server: Server, sent: bytes, reason: str, 
 @pytest.mark.parametrize(
     "sent", [chunked(says("Hi"), DONE), chunked(says("Hi"), STOP, DONE), whole(says("Hi") + DONE + b" ")]
 )
-def test_an_answer_ends_at_its_marker_on_an_open_connection(server: Server, sent: bytes) -> None:
+def test_an_answer_ends_at_its_marker_on_an_open_connection(server: Far, sent: bytes) -> None:
     server.play(holding(sent))
     with asked(server) as answer:
         assert text_of([piece for batch in answer for piece in batch]) == "Hi"
@@ -133,7 +133,7 @@ def test_an_answer_ends_at_its_marker_on_an_open_connection(server: Server, sent
     server.wait_closed()
 
 
-def test_after_its_finish_an_answer_stops(server: Server) -> None:
+def test_after_its_finish_an_answer_stops(server: Far) -> None:
     server.play(answering(whole(says("Hi") + DONE)))
     with asked(server) as answer:
         assert next(answer) == [Text("Hi"), Finish("unknown", None)]
@@ -141,7 +141,7 @@ def test_after_its_finish_an_answer_stops(server: Server) -> None:
         assert next(answer, None) is None
 
 
-def test_a_usage_may_follow_the_reason(server: Server) -> None:
+def test_a_usage_may_follow_the_reason(server: Far) -> None:
     usage = {"total_tokens": 8}
     last = b"data: " + json.dumps({"choices": [], "usage": usage}).encode() + b"\n\n"
     assert answer_to(server, answering(chunked(says("Hi"), STOP, last, DONE) + LAST)) == [
@@ -150,7 +150,7 @@ def test_a_usage_may_follow_the_reason(server: Server) -> None:
     ]
 
 
-def test_a_whole_completion_in_place_of_a_stream_is_an_answer(server: Server) -> None:
+def test_a_whole_completion_in_place_of_a_stream_is_an_answer(server: Far) -> None:
     message = {"role": "assistant", "content": "Hi"}
     completion = {"object": "chat.completion", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
     sent = whole(json.dumps(completion).encode(), b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n")
@@ -182,7 +182,7 @@ HALVES = [b'data: {"error":{"message":"boom"}}\n', b'error: {"message":"boom"}\n
 
 @pytest.mark.parametrize("half", HALVES)
 @pytest.mark.parametrize("before", [(says("Hi"),), (says("Hi"), STOP), ()], ids=len)
-def test_an_error_without_its_blank_line_is_told(server: Server, before: tuple[bytes, ...], half: bytes) -> None:
+def test_an_error_without_its_blank_line_is_told(server: Far, before: tuple[bytes, ...], half: bytes) -> None:
     _, failure = failure_of(server, answering(chunked(*before, half) + LAST))
     assert (failure.code, failure.message) == ("provider_error", "boom")
 
@@ -190,13 +190,13 @@ def test_an_error_without_its_blank_line_is_told(server: Server, before: tuple[b
 @pytest.mark.parametrize(
     "rest", [b": bye\n", b"data: [DON", b'data: {"choices":[],"usage":{"total_tokens":1}}\n', b"\n"]
 )
-def test_what_cannot_be_text_takes_no_end_back(server: Server, rest: bytes) -> None:
+def test_what_cannot_be_text_takes_no_end_back(server: Far, rest: bytes) -> None:
     pieces = answer_to(server, answering(chunked(says("Hi"), STOP, rest) + LAST))
     assert (text_of(pieces), pieces[-1]) == ("Hi", Finish("stop", None))
 
 
 @pytest.mark.parametrize("sent", CUTS.values(), ids=CUTS)
-def test_an_answer_that_was_cut_never_looks_finished(server: Server, sent: bytes) -> None:
+def test_an_answer_that_was_cut_never_looks_finished(server: Far, sent: bytes) -> None:
     before, failure = failure_of(server, answering(sent))
     assert before == [Text("Hi")]
     assert (failure.status, failure.code) == (500, "up_truncated")
@@ -219,7 +219,7 @@ EMPTY = {
 
 
 @pytest.mark.parametrize("sent", EMPTY.values(), ids=EMPTY)
-def test_an_answer_of_nothing_is_a_failure(server: Server, sent: bytes) -> None:
+def test_an_answer_of_nothing_is_a_failure(server: Far, sent: bytes) -> None:
     before, failure = failure_of(server, answering(sent))
     assert before == []
     assert failure.status == 500
@@ -241,7 +241,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(("sent", "code"), BROKEN.values(), ids=BROKEN)
-def test_what_breaks_an_answer_comes_after_what_came_before_it(server: Server, sent: bytes, code: str) -> None:
+def test_what_breaks_an_answer_comes_after_what_came_before_it(server: Far, sent: bytes, code: str) -> None:
     head, _, bodies = sent.partition(b"\r\n\r\n")
     hello = chunked(says("Hi")).partition(b"\r\n\r\n")[2]
     before, failure = failure_of(server, answering(head + b"\r\n\r\n" + hello + bodies))
@@ -249,7 +249,7 @@ def test_what_breaks_an_answer_comes_after_what_came_before_it(server: Server, s
     assert (failure.status, failure.code) == (503 if code == "provider_overloaded" else 500, code)
 
 
-def test_a_failure_in_the_read_of_good_pieces_comes_after_them(server: Server) -> None:
+def test_a_failure_in_the_read_of_good_pieces_comes_after_them(server: Far) -> None:
     before, failure = failure_of(
         server, answering(whole(says("H") + says("i") + b"data: oops\n\n" + says("EVIL") + DONE))
     )
@@ -257,7 +257,7 @@ def test_a_failure_in_the_read_of_good_pieces_comes_after_them(server: Server) -
     assert failure.code == "up_bad_data"
 
 
-def test_an_endless_answer_is_given_up_at_its_cap(server: Server) -> None:
+def test_an_endless_answer_is_given_up_at_its_cap(server: Far) -> None:
     def script(peer: Peer) -> None:
         peer.request()
         peer.send(EVENTS + b"\r\n")
@@ -269,7 +269,7 @@ def test_an_endless_answer_is_given_up_at_its_cap(server: Server) -> None:
     assert 16 * 1024**2 < len(text_of(before)) <= 32 * 1024**2
 
 
-def test_a_reset_in_mid_answer_is_a_failure(server: Server) -> None:
+def test_a_reset_in_mid_answer_is_a_failure(server: Far) -> None:
     read = Event()
 
     def script(peer: Peer) -> None:
@@ -287,7 +287,7 @@ def test_a_reset_in_mid_answer_is_a_failure(server: Server) -> None:
     assert failure.value.code == "up_reset"
 
 
-def test_a_reset_after_a_reason_not_confirmed_is_a_failure(server: Server) -> None:
+def test_a_reset_after_a_reason_not_confirmed_is_a_failure(server: Far) -> None:
     read = Event()
 
     def script(peer: Peer) -> None:
@@ -316,7 +316,7 @@ def test_a_reset_after_a_reason_not_confirmed_is_a_failure(server: Server) -> No
         b'{"message":"boom","asked":{"choices":[]}}',
     ],
 )
-def test_an_error_in_place_of_a_stream_is_told(server: Server, body: bytes) -> None:
+def test_an_error_in_place_of_a_stream_is_told(server: Far, body: bytes) -> None:
     sent = whole(body, b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n")
     _, failure = failure_of(server, answering(sent))
     assert (failure.code, failure.message) == ("provider_error", "boom")
@@ -327,7 +327,7 @@ def test_an_error_in_place_of_a_stream_is_told(server: Server, body: bytes) -> N
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 408, 409, 413, 422, 429, 500, 502, 503, 504, 529])
 @pytest.mark.parametrize("commit", [SOON, 0.1], ids=["prompt", "late"])
-def test_a_refusal_is_raised_with_its_status_and_asked_once(server: Server, status: int, commit: float) -> None:
+def test_a_refusal_is_raised_with_its_status_and_asked_once(server: Far, status: int, commit: float) -> None:
     asked_already = Event()
 
     def script(peer: Peer) -> None:
@@ -354,7 +354,7 @@ def test_a_refusal_is_raised_with_its_status_and_asked_once(server: Server, stat
     assert len(server.requests()) == 1
 
 
-def test_a_refusal_that_has_the_question_in_it_is_told(server: Server) -> None:
+def test_a_refusal_that_has_the_question_in_it_is_told(server: Far) -> None:
     """As validators have it, for each of the fields that are wrong."""
     detail = [{"loc": ["body", "model"], "msg": "Field required", "input": {"messages": "x" * 200_000}}]
     sent = whole(json.dumps({"detail": detail}).encode(), b"HTTP/1.1 422 Oops\r\nContent-Type: application/json\r\n")
@@ -364,7 +364,7 @@ def test_a_refusal_that_has_the_question_in_it_is_told(server: Server) -> None:
     assert (failure.value.status, failure.value.message) == (422, "body.model: Field required")
 
 
-def test_a_refusal_that_stalls_is_told_in_about_two_seconds(server: Server) -> None:
+def test_a_refusal_that_stalls_is_told_in_about_two_seconds(server: Far) -> None:
     server.play(holding(b"HTTP/1.1 503 No\r\nContent-Length: 9\r\n\r\nhalf"))
     started = monotonic()
     with pytest.raises(Failure) as failure, asked(server):
@@ -374,7 +374,7 @@ def test_a_refusal_that_stalls_is_told_in_about_two_seconds(server: Server) -> N
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_refused_and_not_followed(server: Server, status: int) -> None:
+def test_a_redirect_is_refused_and_not_followed(server: Far, status: int) -> None:
     server.play(holding(whole(b"", f"HTTP/1.1 {status} Moved\r\nLocation: {server.url}/elsewhere\r\n".encode())))
     with pytest.raises(Failure) as failure, asked(server):
         pass
@@ -392,7 +392,7 @@ def test_a_redirect_is_refused_and_not_followed(server: Server, status: int) -> 
     ],
     ids=["nothing", "junk", "101", "gzip"],
 )
-def test_a_failure_to_get_an_answer_passes_through_the_sdk(server: Server, sent: bytes, code: str) -> None:
+def test_a_failure_to_get_an_answer_passes_through_the_sdk(server: Far, sent: bytes, code: str) -> None:
     _, failure = failure_of(server, answering(sent))
     assert (failure.status, failure.code) == (500, code)
     assert len(server.peers) == 1
@@ -403,7 +403,7 @@ def test_a_failure_to_get_an_answer_passes_through_the_sdk(server: Server, sent:
     [b":\n\n", b"\n\n", b"data:\n\n", b"data:1\n\n", ROLE],
     ids=["comments", "blanks", "no data", "ones", "roles"],
 )
-def test_events_that_bring_nothing_are_broken_off(server: Server, monkeypatch: pytest.MonkeyPatch, part: bytes) -> None:
+def test_events_that_bring_nothing_are_broken_off(server: Far, monkeypatch: pytest.MonkeyPatch, part: bytes) -> None:
     monkeypatch.setattr(completions, "MAX_EVENTS_WITHOUT_A_PIECE", 1000)
     before, failure = failure_of(server, for_ever(part * 300, OPEN + says("Hi")))
     assert (text_of(before), failure.code) == ("Hi", "up_too_large")
@@ -423,7 +423,7 @@ def for_ever(part: bytes, *first: bytes) -> Script:
     def script(peer: Peer) -> None:
         peer.request()
         peer.send(*first)
-        while not peer.released.wait(0.02):
+        while not peer.wait(0.02):
             peer.send(part)
 
     return script
@@ -454,7 +454,7 @@ GIVEN_UP: dict[str, tuple[Script, str, str]] = {
 
 
 @pytest.mark.parametrize(("script", "text", "code"), GIVEN_UP.values(), ids=GIVEN_UP)
-def test_a_provider_that_says_nothing_of_use_is_given_up(server: Server, script: Script, text: str, code: str) -> None:
+def test_a_provider_that_says_nothing_of_use_is_given_up(server: Far, script: Script, text: str, code: str) -> None:
     started = monotonic()
     before, failure = failure_of(server, script, HASTY)
     assert (failure.status, failure.code, text_of(before)) == (500, code, text)
@@ -465,7 +465,7 @@ def test_a_provider_that_says_nothing_of_use_is_given_up(server: Server, script:
 @pytest.mark.parametrize(
     "script", [never(), never(OPEN), for_ever(PING, OPEN)], ids=["no headers", "silent", "comments"]
 )
-def test_silence_is_told_at_the_commit_and_each_heartbeat(server: Server, script: Script) -> None:
+def test_silence_is_told_at_the_commit_and_each_heartbeat(server: Far, script: Script) -> None:
     server.play(script)
     started = monotonic()
     with asked(server, replace(PATIENT, commit_seconds=0.3, heartbeat_seconds=0.1)) as answer:
@@ -475,13 +475,13 @@ def test_silence_is_told_at_the_commit_and_each_heartbeat(server: Server, script
         assert monotonic() - started >= 0.6
 
 
-def test_an_answer_that_comes_in_time_brings_no_silence(server: Server) -> None:
+def test_an_answer_that_comes_in_time_brings_no_silence(server: Far) -> None:
     server.play(answering(OPEN, says("Hi"), STOP, DONE))
     with asked(server) as answer:
         assert Silence() not in [piece for batch in answer for piece in batch]
 
 
-def test_an_answer_may_go_on_after_silence(server: Server) -> None:
+def test_an_answer_may_go_on_after_silence(server: Far) -> None:
     steps = [Event(), Event()]
 
     def script(peer: Peer) -> None:
@@ -498,14 +498,14 @@ def test_an_answer_may_go_on_after_silence(server: Server) -> None:
             assert text_of(next(batch for batch in answer if batch != [Silence()])) == text
 
 
-def test_a_whole_answer_has_an_end_however_it_goes_on(server: Server) -> None:
+def test_a_whole_answer_has_an_end_however_it_goes_on(server: Far) -> None:
     settings = replace(PATIENT, stream_timeout_seconds=0.5)
     before, failure = failure_of(server, for_ever(says("Hi "), OPEN + says("Hi ") + says("Hi ")), settings)
     assert failure.code == "up_timeout"
     assert text_of(before).startswith("Hi Hi ")
 
 
-def test_that_end_holds_before_the_headers_too(server: Server) -> None:
+def test_that_end_holds_before_the_headers_too(server: Far) -> None:
     assert failure_of(server, never(), replace(HASTY, stream_timeout_seconds=0.3))[1].code == "up_timeout"
 
 
@@ -513,7 +513,7 @@ PAUSING = replace(PATIENT, commit_seconds=0.1, heartbeat_seconds=0.1, idle_timeo
 
 
 @pytest.mark.parametrize("early", [STOP, event({"content": "H"}, "stop")], ids=["before any text", "with text"])
-def test_text_after_a_reason_and_a_pause_is_told(server: Server, early: bytes) -> None:
+def test_text_after_a_reason_and_a_pause_is_told(server: Far, early: bytes) -> None:
     """However long the pause: here until the third heartbeat of silence."""
     paused = Event()
 
@@ -535,12 +535,12 @@ def test_text_after_a_reason_and_a_pause_is_told(server: Server, early: bytes) -
 
 
 @pytest.mark.parametrize("after", [never, lambda *first: for_ever(PING, *first)], ids=["nothing", "comments"])
-def test_a_reason_that_nothing_confirms_in_time_is_no_end(server: Server, after: Callable[..., Script]) -> None:
+def test_a_reason_that_nothing_confirms_in_time_is_no_end(server: Far, after: Callable[..., Script]) -> None:
     before, failure = failure_of(server, after(OPEN + says("Hi") + STOP), HASTY)
     assert (text_of(before), failure.code) == ("Hi", "up_idle")
 
 
-def test_no_provider_is_given_up_because_its_reader_is_slow(server: Server) -> None:
+def test_no_provider_is_given_up_because_its_reader_is_slow(server: Far) -> None:
     go_on, sent = Event(), Event()
 
     def script(peer: Peer) -> None:
@@ -563,7 +563,7 @@ def test_no_provider_is_given_up_because_its_reader_is_slow(server: Server) -> N
 # Reads.
 
 
-def test_one_read_brings_one_batch_with_neighbouring_text_joined(server: Server) -> None:
+def test_one_read_brings_one_batch_with_neighbouring_text_joined(server: Far) -> None:
     steps = [Event(), Event()]
 
     def script(peer: Peer) -> None:
@@ -583,7 +583,7 @@ def test_one_read_brings_one_batch_with_neighbouring_text_joined(server: Server)
             assert next(answer) == batch
 
 
-def test_closing_an_answer_closes_its_connection_at_once(server: Server) -> None:
+def test_closing_an_answer_closes_its_connection_at_once(server: Far) -> None:
     server.play(never(OPEN + says("Hi")))
     with asked(server) as answer:
         assert next(answer) == [Text("Hi")]
@@ -594,7 +594,7 @@ def test_closing_an_answer_closes_its_connection_at_once(server: Server) -> None
 
 @pytest.mark.parametrize("pause", [0, 0.02], ids=["all at once", "the last chunk by itself"])
 def test_a_finished_answer_leaves_its_connection_for_the_next(
-    server: Server, monkeypatch: pytest.MonkeyPatch, pause: float
+    server: Far, monkeypatch: pytest.MonkeyPatch, pause: float
 ) -> None:
     monkeypatch.setattr(reading, "SETTLE_SECONDS", SOON)  # this machine may be slow
 

@@ -13,8 +13,8 @@ from app.upstream.account import Account
 from app.upstream.call import Call
 from app.upstream.pool import Pool
 from app.upstream.sdk import SDK
-
-from .server import EVENTS, Server, answering, whole
+from tests.far import Far
+from tests.far.scripts import EVENTS, answering, whole
 
 pytestmark = pytest.mark.usefixtures("_no_leak")
 
@@ -27,7 +27,7 @@ Send = Callable[..., None]
 
 
 @pytest.fixture
-def send(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Send]:
+def send(server: Far, monkeypatch: pytest.MonkeyPatch) -> Iterator[Send]:
     """What sends a request with an SDK that was made where everything foreign is set, and reads its answer."""
     for name in ("API_KEY", "ADMIN_KEY", "ORG_ID", "PROJECT_ID", "WEBHOOK_SECRET"):
         monkeypatch.setenv(f"OPENAI_{name}", "foreign")
@@ -56,7 +56,7 @@ def send(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Send]:
     ids=["bearer", "GET", "api-key", "organization"],
 )
 def test_a_request_has_the_headers_that_are_built_and_no_other(
-    server: Server, send: Send, how: dict[str, Any], body: dict[str, Any] | None, expected: dict[str, str]
+    server: Far, send: Send, how: dict[str, Any], body: dict[str, Any] | None, expected: dict[str, str]
 ) -> None:
     server.play(answering(whole(b"")))
     send(how, body)
@@ -69,7 +69,7 @@ def test_a_request_has_the_headers_that_are_built_and_no_other(
     assert content == (b"" if body is None else b'{"a":1}')
 
 
-def test_a_cookie_of_one_user_is_not_sent_for_the_next(server: Server, send: Send) -> None:
+def test_a_cookie_of_one_user_is_not_sent_for_the_next(server: Far, send: Send) -> None:
     server.play(*[answering(whole(b"", EVENTS + b"Set-Cookie: a=b; Path=/\r\nConnection: close\r\n"))] * 2)
     send({}, BODY)
     send({}, BODY)

@@ -14,9 +14,9 @@ from app.dialects import completions
 from app.failure import Failure
 from app.upstream import Upstream
 from app.upstream.account import Account
+from tests.far import Far
+from tests.far.scripts import LAST, answering, chunked
 from tests.processes import ROOT, environment_without
-
-from .server import LAST, Server, answering, chunked
 
 BODY = {"model": "m", "messages": [{"role": "user", "content": "Hello?"}]}
 ANSWER = (
@@ -35,7 +35,7 @@ def ask(upstream: Upstream, account: Account) -> Answer:
     return upstream.ask(account, completions, "/chat/completions", BODY)
 
 
-def headers_of(server: Server) -> dict[str, str]:
+def headers_of(server: Far) -> dict[str, str]:
     _, *lines = server.requests()[-1].partition(b"\r\n\r\n")[0].decode().split("\r\n")
     return dict(line.split(": ", 1) for line in lines)
 
@@ -52,7 +52,7 @@ def headers_of(server: Server) -> dict[str, str]:
     ],
 )
 def test_a_question_carries_its_own_key_and_no_foreign_one(
-    server: Server, monkeypatch: pytest.MonkeyPatch, how: dict[str, Any], expected: dict[str, str]
+    server: Far, monkeypatch: pytest.MonkeyPatch, how: dict[str, Any], expected: dict[str, str]
 ) -> None:
     for name in ("API_KEY", "ADMIN_KEY", "ORG_ID", "PROJECT_ID", "BASE_URL"):
         monkeypatch.setenv(f"OPENAI_{name}", "http://foreign.invalid/" if name == "BASE_URL" else "foreign")
@@ -71,7 +71,7 @@ def test_a_question_carries_its_own_key_and_no_foreign_one(
     assert b"foreign" not in server.requests()[0]
 
 
-def test_the_query_and_the_path_are_those_of_the_base_url(server: Server, upstream: Upstream) -> None:
+def test_the_query_and_the_path_are_those_of_the_base_url(server: Far, upstream: Upstream) -> None:
     server.play(answering(ANSWER))
     base_url = f"{server.url}/deployments/a%20b/"
     answer = ask(upstream, Account("L", base_url, "k", query={"api-version": "1"}))
@@ -95,7 +95,7 @@ print("socket.connect" in started, started & {"subprocess.Popen", "os.fork", "os
 """
 
 
-def test_the_first_question_of_a_process_runs_no_program(server: Server) -> None:
+def test_the_first_question_of_a_process_runs_no_program(server: Far) -> None:
     """The SDK would look for what machine this is; the first two thousand chats of a worker, two thousand times."""
     server.play(answering(ANSWER))
     command = [sys.executable, "-c", FIRST_QUESTION, server.url]
@@ -104,7 +104,7 @@ def test_the_first_question_of_a_process_runs_no_program(server: Server) -> None
 
 
 @pytest.mark.parametrize("key", ["", " ", "a b", "a\n", "a\r\nX-Evil: 1", "é", "a\0", "\u2028", "a\t", "\x7f"])
-def test_a_key_that_cannot_be_one_is_refused_and_not_sent(server: Server, upstream: Upstream, key: str) -> None:
+def test_a_key_that_cannot_be_one_is_refused_and_not_sent(server: Far, upstream: Upstream, key: str) -> None:
     for header in ("", "api-key"):
         with pytest.raises(Failure) as failure:
             ask(upstream, Account("Groq", server.url, key, key_header=header))

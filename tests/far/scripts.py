@@ -1,10 +1,16 @@
-"""What a provider sends: the bytes of a streamed chat completion, whole and in every broken way."""
+"""What a scripted provider sends: the bytes of a streamed chat completion, whole and in every broken way."""
 
 import json
+import socket
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from tests.faults.far import Peer, Script
-from tests.faults.sluice import ANSWER
+from tests.far.peer import Peer, Script
+
+ANSWER = f"answer{uuid.uuid4().hex}"
+"""What is said unless a test wants something else; no log may hold it."""
 
 EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
 """The head of a streamed answer, but for how its body ends."""
@@ -33,6 +39,72 @@ def stop(reason: str = "stop") -> bytes:
 def chunk(*bodies: bytes) -> bytes:
     """Frame each of these as one chunk."""
     return b"".join(b"%x\r\n%b\r\n" % (len(body), body) for body in bodies)
+
+
+def chunked(*bodies: bytes, head: bytes = EVENTS) -> bytes:
+    """Write a response in chunks, without the last one."""
+    return head + b"Transfer-Encoding: chunked\r\n\r\n" + chunk(*bodies)
+
+
+def whole(body: bytes, head: bytes = EVENTS) -> bytes:
+    """Write a response whose length is announced."""
+    return head + b"Content-Length: %d\r\n\r\n" % len(body) + body
+
+
+# Scripts of a connection.
+
+
+def answering(*parts: bytes) -> Script:
+    """Make a script that reads one request, sends these parts, and closes."""
+
+    def script(peer: Peer) -> None:
+        peer.request()
+        peer.send(*parts)
+
+    return script
+
+
+def holding(*parts: bytes) -> Script:
+    """Make a script that reads one request, sends these parts, and waits for the other side to close."""
+
+    def script(peer: Peer) -> None:
+        peer.request()
+        peer.send(*parts)
+        peer.wait()
+
+    return script
+
+
+def forwarding(target: int, status: bytes = b"200 OK") -> Script:
+    """Make a script of a proxy that takes a CONNECT and then passes on every byte."""
+
+    def script(peer: Peer) -> None:
+        peer.requests.append(peer.head())
+        with socket.create_connection(("127.0.0.1", target)) as onward:
+            peer.send(b"HTTP/1.1 %b\r\nVia: test\r\n\r\n" % status)
+            peer.pass_on(onward)
+
+    return script
+
+
+@contextmanager
+def full_listener() -> Iterator[int]:
+    """Listen on a port whose queue of connections is full, so that the next one is left without an answer."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        waiting = [socket.socket() for _ in range(4)]
+        for sock in waiting:
+            sock.settimeout(0)
+            sock.connect_ex(listener.getsockname())
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            for sock in waiting:
+                sock.close()
+
+
+# Scripts of a request for a model.
 
 
 def sending(*parts: bytes) -> Script:

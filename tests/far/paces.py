@@ -2,8 +2,8 @@
 
 from threading import Event
 
-from tests.faults import scripts
-from tests.faults.far import SECONDS, Peer, Script
+from tests.far import scripts
+from tests.far.peer import SECONDS, Peer, Script
 
 WORD = "word "
 WORDS = "".join(f"{number} " for number in range(10))
