@@ -7,11 +7,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
-
-from tests.processes import Service
+from typing import Any, Protocol
 
 HELLO = [{"role": "user", "content": "Hello?"}]
+
+
+class Server(Protocol):
+    """Whatever listens on this machine: the service, a host of it, the simulator."""
+
+    @property
+    def port(self) -> int: ...
 
 
 @dataclass
@@ -40,16 +45,16 @@ class Reply:
         return [block[6:] if block == "data: [DONE]" else json.loads(block[6:]) for block in blocks]
 
 
-def chat(service: Service, provider: str, model: str, *, accept: str = "", **more: Any) -> Reply:  # noqa: ANN401
+def chat(server: Server, provider: str, model: str, *, accept: str = "", **more: Any) -> Reply:  # noqa: ANN401
     """Ask a question and read its answer to the end. `more` are `messages`, and any settings of the chat."""
     messages = more.pop("messages", HELLO)
     body = {"chatSettings": {"model": model, **more}, "messages": messages}
-    return ask(service, f"/api/chat/{provider}", json.dumps(body).encode(), accept=accept)
+    return ask(server, f"/api/chat/{provider}", json.dumps(body).encode(), accept=accept)
 
 
-def ask(service: Service, path: str, body: bytes | None, *, method: str = "POST", **headers: str) -> Reply:
+def ask(server: Server, path: str, body: bytes | None, *, method: str = "POST", **headers: str) -> Reply:
     """Send any request and read the answer to its end; `content_type` becomes `Content-Type`."""
-    with connected(service) as connection:
+    with connected(server) as connection:
         named = {name.replace("_", "-"): value for name, value in headers.items() if value}
         connection.request(method, path, body, {"content-type": "text/plain;charset=UTF-8"} | named)
         return read(connection.getresponse())
@@ -68,8 +73,8 @@ def read(response: http.client.HTTPResponse) -> Reply:
 
 
 @contextmanager
-def connected(service: Service) -> Iterator[http.client.HTTPConnection]:
-    connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=120)
+def connected(server: Server) -> Iterator[http.client.HTTPConnection]:
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
     try:
         yield connection
     finally:
@@ -77,9 +82,9 @@ def connected(service: Service) -> Iterator[http.client.HTTPConnection]:
 
 
 @contextmanager
-def raw(service: Service, request: bytes) -> Iterator[socket.socket]:
+def raw(server: Server, request: bytes) -> Iterator[socket.socket]:
     """Send bytes as they are."""
-    with socket.create_connection(("127.0.0.1", service.port), timeout=120) as sock:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=120) as sock:
         sock.sendall(request)
         yield sock
         with suppress(OSError):

@@ -59,8 +59,13 @@ class Simulator:
     """Providers on this machine."""
 
     url: str
+    pid: int
     settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """The variables that make a provider the simulated one, by its name."""
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
 
     def requests(self) -> list[dict[str, Any]]:
         """Return what it received, the newest last."""
@@ -119,7 +124,8 @@ class Processes:
         self._started.append(process)
         self._stack.callback(stop, process)
         assert process.stdout is not None
-        return Simulator(process.stdout.readline().decode().split()[-1], json.loads(process.stdout.readline()))
+        url = process.stdout.readline().decode().split()[-1]
+        return Simulator(url, process.pid, json.loads(process.stdout.readline()))
 
     def service(self, environment: Mapping[str, str], line: str = "") -> Service:
         """Return the service with this environment, started if it is not running yet; `line` as below."""

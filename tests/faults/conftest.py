@@ -9,9 +9,10 @@ import pytest
 from tests.canaries.marks import found_in_files
 from tests.far import Far, scripts
 from tests.far.scripts import ANSWER
-from tests.faults.sluice import CANARIES, HASTY, KEYS, PROMPT, STRICT, Sluice, environment, start
+from tests.faults.sluice import CANARIES, HASTY, KEYS, STRICT, Sluice, environment, start
 from tests.machine import slack
 from tests.processes import Processes
+from tests.raw import PROMPT
 
 SENT = {
     "accept", "accept-encoding", "authorization", "content-length", "content-type", "host", "user-agent",

@@ -22,14 +22,10 @@ from tests.faults import pulse
 from tests.faults.worker import descriptors
 from tests.machine import slack
 from tests.processes import Processes, Service, procfile, wait_for
+from tests.raw import KEY, PROMPT
 
 SECONDS = 30
 """How long anything may take before a test gives up."""
-
-KEY = f"canary{uuid.uuid4().hex}"
-PROMPT = f"prompt{uuid.uuid4().hex}"
-ANSWER = f"answer{uuid.uuid4().hex}"
-"""Marks that no log may hold; the key's no answer either."""
 
 SOON = 5.0
 """Seconds: what waits for no deadline is over by then, however busy the machine is."""

@@ -3,9 +3,9 @@
 import pytest
 
 from tests.faults.log import logged
-from tests.faults.raw import body, connect, head, new_id
 from tests.faults.sluice import Sluice
 from tests.machine import slack
+from tests.raw import body, connect, head, new_id
 
 MILLISECONDS = 50
 """How long the service may work on a body on a quiet machine; one of a few tries is enough, as any has other work."""

@@ -9,10 +9,10 @@ from tests.far import Far, scripts
 from tests.far.paces import endless
 from tests.far.scripts import ANSWER
 from tests.faults.log import logged
-from tests.faults.raw import body, chat, connect, head, new_id
 from tests.faults.sluice import SOON, Sluice, environment, start
 from tests.machine import slack
 from tests.processes import Processes, wait_for
+from tests.raw import body, chat, connect, head, new_id
 
 SEATS = 5
 MILLISECONDS = 50

@@ -8,10 +8,10 @@ from threading import Thread
 import pytest
 
 from tests.far import Far, scripts
-from tests.faults.raw import Client, chat, chunked, connect, head, new_id
 from tests.faults.sluice import Sluice, environment
 from tests.machine import slack
 from tests.processes import Processes, wait_for
+from tests.raw import Client, chat, chunked, connect, head, new_id
 
 MILLISECONDS = 250
 """How long anybody may be held up where nothing else runs; on a busy machine, by so many undisturbed beats more."""

@@ -7,8 +7,8 @@ import pytest
 from tests.far import Far, scripts
 from tests.far.scripts import ANSWER
 from tests.faults.log import logged
-from tests.faults.raw import body, connect, head, new_id
 from tests.faults.sluice import SOON, Sluice
+from tests.raw import body, connect, head, new_id
 
 ONE = "Content-Length: 2"
 CHUNKED = "Transfer-Encoding: chunked"

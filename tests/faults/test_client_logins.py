@@ -10,12 +10,12 @@ from tests.far import Far, Script, scripts
 from tests.far.paces import endless
 from tests.far.scripts import ANSWER
 from tests.faults.log import logged
-from tests.faults.raw import Client, body, chat, connect, head, new_id
 from tests.faults.sluice import SOON, Sluice, environment, start
 from tests.login.identity import AUDIENCE, ISSUER, SECRET, hs256, token
 from tests.login.users import ORIGIN, coded_cookie
 from tests.machine import slack
 from tests.processes import Processes, wait_for
+from tests.raw import Client, body, chat, connect, head, new_id
 
 SHARE, RATE = 2, 30
 """How many chats a user may have at once, and begin in a minute."""

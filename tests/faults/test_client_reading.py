@@ -10,10 +10,10 @@ from tests.far.paces import WORD, endless, stalling
 from tests.far.scripts import ANSWER
 from tests.faults import kernel
 from tests.faults.log import logged
-from tests.faults.raw import chat, connect, new_id
 from tests.faults.sluice import SECONDS, SOON, WRITE, Sluice
 from tests.machine import slack
 from tests.processes import wait_for
+from tests.raw import chat, connect, new_id
 
 FELT = 1.0
 """Seconds within which the provider must feel that the client has left, on a quiet machine."""

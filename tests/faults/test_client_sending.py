@@ -8,10 +8,10 @@ import pytest
 from tests.far import Far, Peer, scripts
 from tests.far.scripts import ANSWER
 from tests.faults.log import logged
-from tests.faults.raw import Client, body, chat, chunked, connect, head, new_id
 from tests.faults.sluice import BODY, HEADER, SECONDS, SOON, Sluice
 from tests.machine import slack
 from tests.processes import wait_for
+from tests.raw import Client, body, chat, chunked, connect, head, new_id
 
 LATE = 0.8
 """Seconds that a deadline may be late, on a quiet machine."""

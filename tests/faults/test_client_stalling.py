@@ -1,9 +1,9 @@
 """A client that stops reading an answer, and is heard of again only in its next request."""
 
 from tests.far import Far, scripts
-from tests.faults.raw import chat, connect, head, new_id
 from tests.faults.sluice import WRITE, environment, start
 from tests.processes import Processes, wait_for
+from tests.raw import chat, connect, head, new_id
 
 
 def test_k5_a_client_that_stops_reading_before_its_next_body_is_whole_is_gone(

@@ -12,10 +12,10 @@ from tests.far.paces import endless
 from tests.far.scripts import ANSWER
 from tests.faults.log import logged
 from tests.faults.mistakes import BEFORE, MISTAKE
-from tests.faults.raw import Client, chat, connect, new_id
 from tests.faults.sluice import SECONDS, Sluice, environment
 from tests.machine import slack
 from tests.processes import START_SECONDS, Processes, wait_for
+from tests.raw import Client, chat, connect, new_id
 
 HEALTHZ = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 STUCK = 2

@@ -15,10 +15,10 @@ from tests.far.paces import WORD, WORDS, endless, short, silent, stalling
 from tests.far.scripts import ANSWER
 from tests.faults import kernel
 from tests.faults.log import logged
-from tests.faults.raw import Client, chat, connect, new_id
 from tests.faults.sluice import SECONDS, SOON, Sluice, environment
 from tests.machine import slack
 from tests.processes import START_SECONDS, Processes, wait_for
+from tests.raw import Client, chat, connect, new_id
 
 DRAIN = 3
 """Seconds: how long running answers may go on here; a worker looks once a second whether it must end."""

@@ -14,8 +14,9 @@ from tests.far import Far as Server
 from tests.faults import STALLED, expect
 from tests.faults.conftest import assert_clean
 from tests.faults.expect import Course
-from tests.faults.sluice import CONNECT, KEY, SOON, Sluice, environment, start
+from tests.faults.sluice import CONNECT, SOON, Sluice, environment, start
 from tests.processes import Processes
+from tests.raw import KEY
 
 GPT = {"AZURE_GPT_35_TURBO_NAME": "deployment"}
 MODEL = "gpt-3.5-turbo"

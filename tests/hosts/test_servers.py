@@ -14,15 +14,14 @@ from typing import Any
 
 import pytest
 
-from tests import servers
+from tests import raw, servers
 from tests.far import Far, Peer, Script
 from tests.far.scripts import ANSWER, CHUNKED, DONE, LAST, chunk, closing, delta, ok, sending
 from tests.far.scripts import stop as finish
-from tests.faults import raw
-from tests.faults.raw import Client
 from tests.faults.sluice import environment
 from tests.hosts.kinds import KINDS, Kind
 from tests.processes import Processes, Service, healthy, stop, wait_for
+from tests.raw import Client
 
 IDLE = 12.0
 """Seconds after which a provider's silence ends a chat, whether or not somebody reads it."""

@@ -98,6 +98,6 @@ def test_the_simulator_is_installed(from_wheel: Environment, folder: Path, line:
     try:
         assert process.stdout
         url = process.stdout.readline().decode().split()[-1]
-        assert Simulator(url).requests() == []
+        assert Simulator(url, process.pid).requests() == []
     finally:
         stop(process)

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from .client import Simulator
+from tests.processes import Simulator
+
+from .questions import request as ask
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +24,7 @@ def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
         assert process.stdout
         first = process.stdout.readline()
         assert first.startswith("Simulator listening on http://127.0.0.1:"), complaints.read_text()
-        yield Simulator(int(first.rsplit(":", 1)[1]), process.pid)
+        yield Simulator(first.split()[-1], process.pid)
         process.terminate()
         assert process.wait(10) == 0
     assert complaints.read_text() == ""
@@ -32,4 +34,4 @@ def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
 def _forget(request: pytest.FixtureRequest) -> None:
     """Let each test find only the notes of its own requests."""
     if "simulator" in request.fixturenames:
-        request.getfixturevalue("simulator").request("DELETE", "/requests")
+        ask(request.getfixturevalue("simulator"), "DELETE", "/requests")

@@ -14,8 +14,10 @@ from app.simulator import ANSWER, EMOJI
 from app.simulator.faults import TABLE
 from app.simulator.rows import rows
 from app.simulator.text import EMOJI_PIECES
+from tests.processes import Simulator
+from tests.raw import SECONDS
 
-from .client import SECONDS, Simulator
+from .questions import opened, request
 
 COMMAND = [sys.executable, "-m", "app.simulator"]
 
@@ -59,9 +61,9 @@ def test_a_signal_ends_it_quietly_also_in_mid_answer(number: signal.Signals) -> 
     command = [*COMMAND, "--port", "0", "--pace", "20"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout
-        port = int(process.stdout.readline().rsplit(":", 1)[1])
-        with Simulator(port, process.pid).open("openai", "demo") as connection:
-            assert connection.recv(65536)
+        running = Simulator(process.stdout.readline().split()[-1], process.pid)
+        with opened(running, "openai", "demo") as connection:
+            assert connection.take()
             process.send_signal(number)
             assert process.communicate(timeout=SECONDS) == ("", "")
     assert process.returncode == 0
@@ -71,10 +73,10 @@ def test_it_refuses_the_wrong_key_by_default_and_keeps_the_pace() -> None:
     command = [*COMMAND, "--port", "0", "--pace", "5"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
-        own = Simulator(int(process.stdout.readline().rsplit(":", 1)[1]), process.pid)
+        own = Simulator(process.stdout.readline().split()[-1], process.pid)
         path, body = "/groq/openai/v1/chat/completions", b'{"model": "m", "messages": []}'
-        assert own.request("POST", path, body, {"Authorization": "Bearer wrong-key"}).status == 401
-        assert own.request("POST", path, body, {"Authorization": "Bearer another"}).status == 200
+        assert request(own, "POST", path, body, {"Authorization": "Bearer wrong-key"}).status == 401
+        assert request(own, "POST", path, body, {"Authorization": "Bearer another"}).status == 200
         process.terminate()
         assert process.wait(SECONDS) == 0
 

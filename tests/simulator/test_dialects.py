@@ -7,8 +7,10 @@ import pytest
 
 from app.simulator import ANSWER, EMOJI, REASONING, words
 from app.simulator.dialects import DIALECTS
+from tests.client import Reply
+from tests.processes import Simulator
 
-from .client import KEY, PATHS, Answer, Simulator, question
+from .questions import KEY, PATHS, chat, chunks, events, question, request
 
 SAFE = {
     "hate": {"filtered": False, "severity": "safe"},
@@ -20,30 +22,30 @@ DATED = "/azure/openai/deployments/{}/chat/completions?api-version={}"
 every_dialect = pytest.mark.parametrize("dialect", DIALECTS)
 
 
-def text_of(answer: Answer) -> str:
+def text_of(answer: Reply) -> str:
     """Return the text of a stream whose content is strings."""
-    return "".join(choice["delta"].get("content") or "" for chunk in answer.chunks for choice in chunk["choices"])
+    return "".join(choice["delta"].get("content") or "" for chunk in chunks(answer) for choice in chunk["choices"])
 
 
-def errors(answer: Answer) -> dict[str, Any]:
+def errors(answer: Reply) -> dict[str, Any]:
     """Return the inner error of a refusal."""
-    error: dict[str, Any] = answer.json["error"]
+    error: dict[str, Any] = answer.json()["error"]
     return error
 
 
 @every_dialect
 def test_an_answer_is_the_same_text_in_every_dialect(simulator: Simulator, dialect: str) -> None:
-    answer = simulator.chat(dialect, "demo")
+    answer = chat(simulator, dialect, "demo")
     assert answer.status == 200
     assert text_of(answer) == ANSWER
 
 
 @every_dialect
 def test_an_answer_has_as_many_words_as_asked_an_event_each(simulator: Simulator, dialect: str) -> None:
-    answer = simulator.chat(dialect, "demo@events-200")
+    answer = chat(simulator, dialect, "demo@events-200")
     spoken = [
         choice["delta"]["content"]
-        for chunk in answer.chunks
+        for chunk in chunks(answer)
         for choice in chunk["choices"]
         if choice["delta"].get("content")
     ]
@@ -54,22 +56,22 @@ def test_an_answer_has_as_many_words_as_asked_an_event_each(simulator: Simulator
 
 @every_dialect
 def test_an_answer_that_is_not_streamed_is_one_completion(simulator: Simulator, dialect: str) -> None:
-    answer = simulator.request("POST", PATHS[dialect], question("demo", stream=False), KEY)
+    answer = request(simulator, "POST", PATHS[dialect], question("demo", stream=False), KEY)
     assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
-    choice = answer.json["choices"][0]
+    choice = answer.json()["choices"][0]
     assert (choice["message"]["content"], choice["finish_reason"]) == (ANSWER, "stop")
-    assert answer.json["object"] == "chat.completion"
-    assert answer.json["usage"]["total_tokens"] == 17 + len(ANSWER.split())
+    assert answer.json()["object"] == "chat.completion"
+    assert answer.json()["usage"]["total_tokens"] == 17 + len(ANSWER.split())
 
 
 @every_dialect
 def test_a_whole_answer_joins_the_split_emoji(simulator: Simulator, dialect: str) -> None:
-    answer = simulator.chat(dialect, "demo@emoji@json")
-    assert answer.json["choices"][0]["message"]["content"] == EMOJI
+    answer = chat(simulator, dialect, "demo@emoji@json")
+    assert answer.json()["choices"][0]["message"]["content"] == EMOJI
 
 
 def test_openai_begins_with_the_role_and_ends_with_done(simulator: Simulator) -> None:
-    answer = simulator.chat("openai", "gpt-4o@events-1")
+    answer = chat(simulator, "openai", "gpt-4o@events-1")
     assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
     assert answer.headers["x-request-id"].startswith("req_")
     chunk = (
@@ -77,7 +79,7 @@ def test_openai_begins_with_the_role_and_ends_with_done(simulator: Simulator) ->
         '"service_tier":"default","system_fingerprint":"fp_simulated","choices":[{"index":0,"delta":%s,"logprobs":null,'
         '"finish_reason":%s}],"obfuscation":"%s"}'
     )
-    assert answer.events == [
+    assert events(answer) == [
         chunk % ('{"role":"assistant","content":"","refusal":null}', "null", "aVx0mLq9RzT3kWd7"),
         chunk % ('{"content":"A"}', "null", "Vx0mLq9RzT3kWd7"),
         chunk % ("{}", '"stop"', "aVx0mLq9RzT3kWd7"),
@@ -86,39 +88,39 @@ def test_openai_begins_with_the_role_and_ends_with_done(simulator: Simulator) ->
 
 
 def test_openai_counts_tokens_only_when_asked(simulator: Simulator) -> None:
-    asked = simulator.chat("openai", "gpt-4o@events-2", stream_options={"include_usage": True}).chunks
+    asked = chunks(chat(simulator, "openai", "gpt-4o@events-2", stream_options={"include_usage": True}))
     assert [chunk["usage"] for chunk in asked[:-1]] == [None] * 4
     assert asked[-1]["choices"] == []
     assert asked[-1]["usage"]["completion_tokens"] == 2
-    assert all("usage" not in chunk for chunk in simulator.chat("openai", "gpt-4o@events-2").chunks)
+    assert all("usage" not in chunk for chunk in chunks(chat(simulator, "openai", "gpt-4o@events-2")))
 
 
 def test_openai_leaves_the_padding_out_when_asked(simulator: Simulator) -> None:
-    chunks = simulator.chat("openai", "gpt-4o", stream_options={"include_obfuscation": False}).chunks
-    assert not any("obfuscation" in chunk for chunk in chunks)
+    answer = chat(simulator, "openai", "gpt-4o", stream_options={"include_obfuscation": False})
+    assert not any("obfuscation" in chunk for chunk in chunks(answer))
 
 
 @pytest.mark.parametrize("model", ["o3", "o4-mini", "gpt-5", "gpt-5.1-mini", "gpt-6@events-2", "gpt-10"])
 def test_openais_reasoning_models_refuse_what_they_do_not_take(simulator: Simulator, model: str) -> None:
-    answer = simulator.chat("openai", model, max_tokens=9)
+    answer = chat(simulator, "openai", model, max_tokens=9)
     assert (answer.status, errors(answer)["code"]) == (400, "unsupported_parameter")
     assert errors(answer)["message"] == (
         "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
     )
-    answer = simulator.chat("openai", model, temperature=0.5)
+    answer = chat(simulator, "openai", model, temperature=0.5)
     assert (answer.status, errors(answer)["param"], errors(answer)["code"]) == (400, "temperature", "unsupported_value")
-    assert simulator.chat("openai", model, temperature=1, max_completion_tokens=9).status == 200
+    assert chat(simulator, "openai", model, temperature=1, max_completion_tokens=9).status == 200
 
 
 @pytest.mark.parametrize("model", ["gpt-4o", "gpt-5-chat-latest", "gpt-35-turbo", "omni", "chatgpt-5"])
 def test_other_openai_models_take_a_temperature_and_max_tokens(simulator: Simulator, model: str) -> None:
-    assert simulator.chat("openai", model, max_tokens=9, temperature=0.5).status == 200
+    assert chat(simulator, "openai", model, max_tokens=9, temperature=0.5).status == 200
 
 
 def test_openai_refuses_arguments_it_does_not_know(simulator: Simulator) -> None:
-    answer = simulator.chat("openai", "gpt-4o", safe_prompt=True)
+    answer = chat(simulator, "openai", "gpt-4o", safe_prompt=True)
     assert answer.status == 400
-    assert answer.json == {
+    assert answer.json() == {
         "error": {
             "message": "Unrecognized request argument supplied: safe_prompt",
             "type": "invalid_request_error",
@@ -126,14 +128,14 @@ def test_openai_refuses_arguments_it_does_not_know(simulator: Simulator) -> None
             "code": None,
         }
     }
-    answer = simulator.chat("openai", "gpt-4o", messages=[{"role": "user", "content": "x", "id": 7}])
+    answer = chat(simulator, "openai", "gpt-4o", messages=[{"role": "user", "content": "x", "id": 7}])
     assert (errors(answer)["param"], errors(answer)["code"]) == ("messages[0].id", "unknown_parameter")
 
 
 def test_azure_begins_with_the_verdict_on_the_prompt(simulator: Simulator) -> None:
-    answer = simulator.chat("azure", "my-deployment@events-1", stream_options={"include_usage": True})
-    first, role, word, finish, usage = answer.chunks
-    assert answer.events[0].startswith(
+    answer = chat(simulator, "azure", "my-deployment@events-1", stream_options={"include_usage": True})
+    first, role, word, finish, usage = chunks(answer)
+    assert events(answer)[0].startswith(
         '{"choices":[],"created":0,"id":"","model":"","object":"","prompt_filter_results":[{"prompt_index":0,'
         '"content_filter_results":{"hate":{"filtered":false,"severity":"safe"},"jailbreak":{"filtered":false,'
     )
@@ -148,10 +150,10 @@ def test_azure_begins_with_the_verdict_on_the_prompt(simulator: Simulator) -> No
 @pytest.mark.parametrize("segment", ["demo%40events-2", "demo@events-2", "%64emo%40events-2"])
 def test_azures_dated_path_names_the_deployment_and_the_body_does_not(simulator: Simulator, segment: str) -> None:
     path = DATED.format(segment, "2024-10-21")
-    answer = simulator.request("POST", path, question("missing-in-the-body"), {"api-key": "k"})
+    answer = request(simulator, "POST", path, question("missing-in-the-body"), {"api-key": "k"})
     assert answer.status == 200
-    assert answer.chunks[1]["model"] == "demo@events-2"
-    assert simulator.notes()[0]["path"] == path
+    assert chunks(answer)[1]["model"] == "demo@events-2"
+    assert simulator.requests()[0]["path"] == path
 
 
 @pytest.mark.parametrize(
@@ -164,8 +166,8 @@ def test_azures_dated_path_names_the_deployment_and_the_body_does_not(simulator:
     ],
 )
 def test_azure_does_not_find_a_path_without_its_version(simulator: Simulator, path: str) -> None:
-    answer = simulator.request("POST", path, question("demo"), {"api-key": "k"})
-    assert (answer.status, answer.json) == (404, {"error": {"code": "404", "message": "Resource not found"}})
+    answer = request(simulator, "POST", path, question("demo"), {"api-key": "k"})
+    assert (answer.status, answer.json()) == (404, {"error": {"code": "404", "message": "Resource not found"}})
 
 
 def test_azure_does_not_find_a_missing_deployment(simulator: Simulator) -> None:
@@ -174,7 +176,7 @@ def test_azure_does_not_find_a_missing_deployment(simulator: Simulator) -> None:
         " please wait a moment and try again."
     )
     for path in (PATHS["azure"], DATED.format("missing-one", "2024-10-21")):
-        answer = simulator.request("POST", path, question("missing-one"), {"api-key": "k"})
+        answer = request(simulator, "POST", path, question("missing-one"), {"api-key": "k"})
         assert (answer.status, errors(answer)) == (404, {"code": "DeploymentNotFound", "message": message})
 
 
@@ -182,23 +184,23 @@ def test_azure_does_not_find_a_missing_deployment(simulator: Simulator) -> None:
 def test_old_versions_of_azure_do_not_know_newer_parameters(simulator: Simulator, name: str) -> None:
     body = question("demo", **{name: {} if name == "stream_options" else 9})
     old, new = (DATED.format("demo", version) for version in ("2024-08-01-preview", "2024-10-21"))
-    answer = simulator.request("POST", old, body, {"api-key": "k"})
+    answer = request(simulator, "POST", old, body, {"api-key": "k"})
     assert (answer.status, errors(answer)["message"]) == (400, f"Unrecognized request argument supplied: {name}")
-    assert simulator.request("POST", new, body, {"api-key": "k"}).status == 200
+    assert request(simulator, "POST", new, body, {"api-key": "k"}).status == 200
 
 
 def test_groq_begins_with_its_id_and_ends_with_usage_unasked(simulator: Simulator) -> None:
-    answer = simulator.chat("groq", "llama@events-1")
+    answer = chat(simulator, "groq", "llama@events-1")
     start = (
         '{"id":"chatcmpl-simulated","object":"chat.completion.chunk","created":1767225600,"model":"llama@events-1",'
         '"system_fingerprint":"fp_simulated","choices":[{"index":0,"delta":'
     )
-    assert answer.events[0] == (
+    assert events(answer)[0] == (
         start + '{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}],'
         '"x_groq":{"id":"req_01simulated"}}'
     )
-    last = answer.chunks[-1]
-    assert answer.events[-2].startswith(start + '{},"logprobs":null,"finish_reason":"stop"}],"x_groq":{"id":"req_')
+    last = chunks(answer)[-1]
+    assert events(answer)[-2].startswith(start + '{},"logprobs":null,"finish_reason":"stop"}],"x_groq":{"id":"req_')
     assert last["x_groq"]["usage"] == last["usage"]
     assert last["usage"]["completion_tokens"] == 1
     assert answer.headers["x-ratelimit-remaining-tokens"] == "5900"
@@ -220,18 +222,18 @@ def test_groq_begins_with_its_id_and_ends_with_usage_unasked(simulator: Simulato
     ],
 )
 def test_groq_refuses_what_it_does_not_support(simulator: Simulator, more: dict[str, object], message: str) -> None:
-    answer = simulator.chat("groq", "llama", **more)
+    answer = chat(simulator, "groq", "llama", **more)
     assert (answer.status, errors(answer)) == (400, {"message": message, "type": "invalid_request_error"})
 
 
 def test_mistral_ends_with_an_empty_string_and_usage_unasked(simulator: Simulator) -> None:
-    answer = simulator.chat("mistral", "mistral-small@events-1")
+    answer = chat(simulator, "mistral", "mistral-small@events-1")
     assert answer.headers["content-type"] == "text/event-stream"
     chunk = (
         '{"id":"simulated","object":"chat.completion.chunk","created":1767225600,"model":"mistral-small@events-1",'
         '"choices":[{"index":0,"delta":%s,"finish_reason":%s}]%s}'
     )
-    assert answer.events == [
+    assert events(answer) == [
         chunk % ('{"role":"assistant","content":""}', "null", ""),
         chunk % ('{"content":"A"}', "null", ""),
         chunk % ('{"content":""}', '"stop"', ',"usage":{"prompt_tokens":17,"completion_tokens":1,"total_tokens":18}'),
@@ -252,15 +254,15 @@ def test_mistral_ends_with_an_empty_string_and_usage_unasked(simulator: Simulato
 def test_mistral_forbids_every_key_it_does_not_know(
     simulator: Simulator, more: dict[str, object], where: list[str]
 ) -> None:
-    answer = simulator.chat("mistral", "mistral-small", **more)
+    answer = chat(simulator, "mistral", "mistral-small", **more)
     assert answer.status == 422
-    assert answer.json["message"]["detail"][0]["loc"] == where
-    assert answer.json["message"]["detail"][0]["type"] == "extra_forbidden"
-    assert (answer.json["object"], answer.json["type"]) == ("error", "invalid_request_error")
+    assert answer.json()["message"]["detail"][0]["loc"] == where
+    assert answer.json()["message"]["detail"][0]["type"] == "extra_forbidden"
+    assert (answer.json()["object"], answer.json()["type"]) == ("error", "invalid_request_error")
 
 
 def test_mistrals_refusal_of_a_key_is_literal(simulator: Simulator) -> None:
-    answer = simulator.chat("mistral", "mistral-small", max_completion_tokens=32000)
+    answer = chat(simulator, "mistral", "mistral-small", max_completion_tokens=32000)
     assert answer.body.decode() == (
         '{"object":"error","message":{"detail":[{"type":"extra_forbidden","loc":["body","max_completion_tokens"],'
         '"msg":"Extra inputs are not permitted","input":32000}]},"type":"invalid_request_error","param":null,'
@@ -269,16 +271,16 @@ def test_mistrals_refusal_of_a_key_is_literal(simulator: Simulator) -> None:
 
 
 def test_mistral_does_not_know_developers(simulator: Simulator) -> None:
-    answer = simulator.chat("mistral", "mistral-small", messages=[{"role": "developer", "content": "x"}])
-    assert (answer.status, answer.json["message"]["detail"][0]["type"]) == (422, "union_tag_invalid")
+    answer = chat(simulator, "mistral", "mistral-small", messages=[{"role": "developer", "content": "x"}])
+    assert (answer.status, answer.json()["message"]["detail"][0]["type"]) == (422, "union_tag_invalid")
 
 
 @pytest.mark.parametrize(
     ("dialect", "name"), [("openai", "reasoning_content"), ("azure", "reasoning_content"), ("groq", "reasoning")]
 )
 def test_reasoning_comes_first_under_its_own_name(simulator: Simulator, dialect: str, name: str) -> None:
-    answer = simulator.chat(dialect, "demo@reasoning")
-    deltas = [choice["delta"] for chunk in answer.chunks for choice in chunk["choices"]]
+    answer = chat(simulator, dialect, "demo@reasoning")
+    deltas = [choice["delta"] for chunk in chunks(answer) for choice in chunk["choices"]]
     thinking = [name in delta for delta in deltas]
     assert "".join(delta.get(name, "") for delta in deltas) == REASONING
     assert thinking.index(True) == 1
@@ -287,7 +289,7 @@ def test_reasoning_comes_first_under_its_own_name(simulator: Simulator, dialect:
 
 
 def test_mistral_reasons_in_lists_and_mixes_lists_and_strings(simulator: Simulator) -> None:
-    contents = [chunk["choices"][0]["delta"]["content"] for chunk in simulator.chat("mistral", "m@reasoning").chunks]
+    contents = [chunk["choices"][0]["delta"]["content"] for chunk in chunks(chat(simulator, "mistral", "m@reasoning"))]
     lists = [content[0] for content in contents if isinstance(content, list)]
     thoughts = [part["thinking"][0]["text"] for part in lists if part["type"] == "thinking"]
     assert "".join(thoughts) == REASONING
@@ -312,7 +314,7 @@ UNAUTHORIZED = {
 @every_dialect
 def test_a_missing_or_refused_key_gets_the_dialects_401(simulator: Simulator, dialect: str, key: str | None) -> None:
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    answer = simulator.request("POST", PATHS[dialect], question("demo"), headers)
+    answer = request(simulator, "POST", PATHS[dialect], question("demo"), headers)
     assert answer.status == 401
     if dialect == "openai":
         assert errors(answer)["code"] == ("invalid_api_key" if key else None)
@@ -322,7 +324,7 @@ def test_a_missing_or_refused_key_gets_the_dialects_401(simulator: Simulator, di
 
 
 def test_openais_401_shows_the_ends_of_the_key(simulator: Simulator) -> None:
-    answer = simulator.request("POST", PATHS["openai"], question("x"), {"Authorization": "Bearer sk-refused"})
+    answer = request(simulator, "POST", PATHS["openai"], question("x"), {"Authorization": "Bearer sk-refused"})
     assert errors(answer)["message"] == (
         "Incorrect API key provided: sk-re***ed. You can find your API key at"
         " https://platform.openai.com/account/api-keys."
@@ -331,20 +333,20 @@ def test_openais_401_shows_the_ends_of_the_key(simulator: Simulator) -> None:
 
 def test_azure_takes_its_key_in_either_header(simulator: Simulator) -> None:
     for headers in ({"api-key": "k"}, {"Authorization": "Bearer k"}):
-        assert simulator.request("POST", PATHS["azure"], question("demo"), headers).status == 200
-    assert simulator.request("POST", PATHS["openai"], question("demo"), {"api-key": "k"}).status == 401
+        assert request(simulator, "POST", PATHS["azure"], question("demo"), headers).status == 200
+    assert request(simulator, "POST", PATHS["openai"], question("demo"), {"api-key": "k"}).status == 401
 
 
 @every_dialect
 def test_an_unknown_model_gets_the_dialects_refusal(simulator: Simulator, dialect: str) -> None:
-    answer = simulator.chat(dialect, "unknown-{model}")
+    answer = chat(simulator, dialect, "unknown-{model}")
     status, code = {
         "openai": (404, "model_not_found"),
         "azure": (404, "DeploymentNotFound"),
         "groq": (404, "model_not_found"),
         "mistral": (400, "1500"),
     }[dialect]
-    error = answer.json.get("error", answer.json)
+    error = answer.json().get("error", answer.json())
     assert (answer.status, error["code"]) == (status, code)
     assert dialect == "azure" or "unknown-{model}" in error["message"]
 
@@ -352,7 +354,7 @@ def test_an_unknown_model_gets_the_dialects_refusal(simulator: Simulator, dialec
 @every_dialect
 def test_an_unknown_path_gets_the_dialects_404(simulator: Simulator, dialect: str) -> None:
     base = PATHS[dialect].removesuffix("/chat/completions")
-    answer = simulator.request("POST", f"{base}/engines", question("demo"), KEY)
+    answer = request(simulator, "POST", f"{base}/engines", question("demo"), KEY)
     assert answer.status == 404
     message = {
         "openai": "Invalid URL (POST /v1/engines)",
@@ -361,18 +363,18 @@ def test_an_unknown_path_gets_the_dialects_404(simulator: Simulator, dialect: st
         "mistral": "no Route matched with those values",
     }[dialect]
     assert message in answer.body.decode()
-    assert simulator.request("GET", PATHS[dialect], headers=KEY).status == 404
+    assert request(simulator, "GET", PATHS[dialect], headers=KEY).status == 404
 
 
 @every_dialect
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff", question("")])
 def test_a_body_that_is_no_chat_is_the_clients_fault(simulator: Simulator, dialect: str, body: bytes) -> None:
-    assert simulator.request("POST", PATHS[dialect], body, KEY).status == (422 if dialect == "mistral" else 400)
+    assert request(simulator, "POST", PATHS[dialect], body, KEY).status == (422 if dialect == "mistral" else 400)
 
 
 @every_dialect
 def test_a_chat_needs_messages(simulator: Simulator, dialect: str) -> None:
-    answer = simulator.request("POST", PATHS[dialect], json.dumps({"model": "demo"}).encode(), KEY)
+    answer = request(simulator, "POST", PATHS[dialect], json.dumps({"model": "demo"}).encode(), KEY)
     assert answer.status == (422 if dialect == "mistral" else 400)
     assert b"messages" in answer.body
 

@@ -2,6 +2,8 @@
 
 import json
 import time
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -9,18 +11,31 @@ from app.simulator import ANSWER, EMOJI, words
 from app.simulator.dialects import DIALECTS
 from app.simulator.faults import TABLE, UnknownFaultError, parse
 from tests.machine import slack
+from tests.processes import Simulator, wait_for
 
-from .client import KEY, PATHS, Simulator, dechunked, eventually, is_silent, question, raw, read_out, read_to
+from .questions import KEY, PATHS, chat, chunks, events, opened, post, question, request
 
 every_dialect = pytest.mark.parametrize("dialect", DIALECTS)
 END = b"\r\n0\r\n\r\n"
 
 
+def dechunked(data: bytes) -> list[bytes]:
+    """Return the chunks after an answer's head; the last is empty if the body ended as HTTP wants."""
+    found, at = [], data.index(b"\r\n\r\n") + 4
+    while at < len(data):
+        start = data.index(b"\r\n", at) + 2
+        end = start + int(data[at:start], 16)
+        assert data[end : end + 2] == b"\r\n"
+        found.append(data[start:end])
+        at = end + 2
+    return found
+
+
 def spoken(data: bytes) -> str:
     """Return the text in whole events, also of an answer that was cut."""
-    events = [event.removeprefix(b"data: ") for event in data.split(b"\n\n")[:-1]]
-    chunks = [json.loads(event) for event in events if event.startswith(b'{"')]
-    return "".join(choice["delta"].get("content") or "" for chunk in chunks for choice in chunk.get("choices", []))
+    found = [event.removeprefix(b"data: ") for event in data.split(b"\n\n")[:-1]]
+    whole = [json.loads(event) for event in found if event.startswith(b'{"')]
+    return "".join(choice["delta"].get("content") or "" for chunk in whole for choice in chunk.get("choices", []))
 
 
 @pytest.mark.parametrize(
@@ -43,7 +58,7 @@ def test_a_models_name_carries_its_faults(model: str, expected: tuple[str, dict[
 def test_an_unknown_fault_is_refused_by_name(simulator: Simulator, dialect: str, suffix: str) -> None:
     with pytest.raises(UnknownFaultError, match=f"'{suffix}'"):
         parse(f"demo@{suffix}")
-    answer = simulator.chat(dialect, f"demo@{suffix}")
+    answer = chat(simulator, dialect, f"demo@{suffix}")
     assert answer.status == 400
     assert f"'{suffix}'" in answer.body.decode()
 
@@ -52,22 +67,22 @@ def test_an_unknown_fault_is_refused_by_name(simulator: Simulator, dialect: str,
 @every_dialect
 def test_every_fault_is_spoken_in_every_dialect(simulator: Simulator, dialect: str, fault: str) -> None:
     suffix = "status-418" if fault == "status" else fault
-    with simulator.open(dialect, f"demo@{suffix}") as connection:
+    with opened(simulator, dialect, f"demo@{suffix}") as connection:
         if fault in ("hang", "late"):
-            assert is_silent(connection)
+            assert connection.is_silent()
         else:
-            assert connection.recv(12).startswith(b"HTTP/1.1 ")
+            assert connection.take(size=12).startswith(b"HTTP/1.1 ")
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 408, 413, 422, 429, 498, 500, 502, 503, 504, 529])
 @every_dialect
 def test_a_status_comes_with_the_dialects_own_body(simulator: Simulator, dialect: str, status: int) -> None:
-    answer = simulator.chat(dialect, f"demo@status-{status}")
+    answer = chat(simulator, dialect, f"demo@status-{status}")
     assert (answer.status, answer.headers["content-type"]) == (status, "application/json")
     if dialect == "mistral":
-        assert answer.json.keys() >= {"object", "message", "type", "param", "code"} or status == 401
+        assert answer.json().keys() >= {"object", "message", "type", "param", "code"} or status == 401
     else:
-        assert answer.json["error"]["message"]
+        assert answer.json()["error"]["message"]
     assert "retry-after" not in answer.headers
 
 
@@ -76,16 +91,18 @@ def test_a_status_comes_with_the_dialects_own_body(simulator: Simulator, dialect
     [("openai", "rate_limit_exceeded"), ("azure", "429"), ("groq", "rate_limit_exceeded"), ("mistral", "1300")],
 )
 def test_a_rate_limit_comes_with_its_headers(simulator: Simulator, dialect: str, code: str) -> None:
-    answer = simulator.chat(dialect, "demo@status-429@retry-7")
-    assert answer.json.get("error", answer.json)["code"] == code
+    answer = chat(simulator, dialect, "demo@status-429@retry-7")
+    assert answer.json().get("error", answer.json())["code"] == code
     assert answer.headers["retry-after"] == "7"
     left = "x-ratelimit-remaining-req-minute" if dialect == "mistral" else "x-ratelimit-remaining-requests"
     assert answer.headers[left] == "0"
-    assert simulator.chat(dialect, "demo").headers[left] == "9999"
+    assert chat(simulator, dialect, "demo").headers[left] == "9999"
 
 
 def test_a_rate_limit_names_the_seconds_to_wait(simulator: Simulator) -> None:
-    assert "Please retry after 7 seconds." in simulator.chat("azure", "d@status-429@retry-7").json["error"]["message"]
+    assert (
+        "Please retry after 7 seconds." in chat(simulator, "azure", "d@status-429@retry-7").json()["error"]["message"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -100,12 +117,12 @@ def test_a_refusal_for_a_reason_has_the_dialects_code(
     simulator: Simulator, fault: str, status: int, codes: list[str | None]
 ) -> None:
     for dialect, code in zip(DIALECTS, codes, strict=True):
-        answer = simulator.chat(dialect, f"demo@{fault}")
-        assert (answer.status, answer.json.get("error", answer.json)["code"]) == (status, code)
+        answer = chat(simulator, dialect, f"demo@{fault}")
+        assert (answer.status, answer.json().get("error", answer.json())["code"]) == (status, code)
 
 
 def test_azures_content_filter_says_what_it_saw(simulator: Simulator) -> None:
-    error = simulator.chat("azure", "demo@filter-prompt").json["error"]
+    error = chat(simulator, "azure", "demo@filter-prompt").json()["error"]
     assert (error["type"], error["param"], error["status"]) == (None, "prompt", 400)
     assert error["innererror"]["code"] == "ResponsibleAIPolicyViolation"
     assert error["innererror"]["content_filter_result"]["violence"] == {"filtered": True, "severity": "medium"}
@@ -113,14 +130,14 @@ def test_azures_content_filter_says_what_it_saw(simulator: Simulator) -> None:
 
 @every_dialect
 def test_a_refusal_can_echo_the_whole_key(simulator: Simulator, dialect: str) -> None:
-    answer = simulator.chat(dialect, "demo@echo-key")
+    answer = chat(simulator, dialect, "demo@echo-key")
     assert answer.status == 400
     assert b"sk-simulated-0123456789" in answer.body
 
 
 def test_html_stands_in_for_an_answer_or_for_an_error(simulator: Simulator) -> None:
     for model, status, title in (("demo@html", 200, "200 OK"), ("demo@status-502@html", 502, "502 Bad Gateway")):
-        answer = simulator.chat("openai", model)
+        answer = chat(simulator, "openai", model)
         assert (answer.status, answer.headers["content-type"]) == (status, "text/html; charset=utf-8")
         assert f"<title>{title}</title>" in answer.body.decode()
 
@@ -129,7 +146,7 @@ def test_html_stands_in_for_an_answer_or_for_an_error(simulator: Simulator) -> N
     ("model", "status"), [("demo@empty", 200), ("demo@status-503@empty", 503), ("d@status-204", 204)]
 )
 def test_a_body_can_be_empty(simulator: Simulator, model: str, status: int) -> None:
-    answer = simulator.chat("mistral", model)
+    answer = chat(simulator, "mistral", model)
     assert (answer.status, answer.body) == (status, b"")
 
 
@@ -138,54 +155,53 @@ def test_a_redirect_leads_to_a_path_that_answers(simulator: Simulator) -> None:
         (PATHS["openai"], question("demo@redirect@events-1")),
         ("/azure/openai/deployments/demo%40redirect/chat/completions?api-version=2024-10-21", question("")),
     ):
-        answer = simulator.request("POST", path, body, KEY)
+        answer = request(simulator, "POST", path, body, KEY)
         assert (answer.status, answer.body) == (307, b"")
         assert answer.headers["location"] == path.replace("/completions", "/completions/redirected")
-        assert simulator.request("POST", answer.headers["location"], body, KEY).chunks[-1]["choices"]
+        assert chunks(request(simulator, "POST", answer.headers["location"], body, KEY))[-1]["choices"]
 
 
 @pytest.mark.parametrize(("model", "status"), [("demo@late-0.2", 200), ("demo@late-0.2@status-500", 500)])
 def test_headers_can_come_late(simulator: Simulator, model: str, status: int) -> None:
     began = time.monotonic()
-    with simulator.open("groq", model) as connection:
-        assert connection.recv(12) == b"HTTP/1.1 %d" % status
+    with opened(simulator, "groq", model) as connection:
+        assert connection.take(size=12) == b"HTTP/1.1 %d" % status
     assert time.monotonic() - began >= 0.2
 
 
 def test_the_first_event_can_come_late(simulator: Simulator) -> None:
     began = time.monotonic()
-    with simulator.open("openai", "demo@slow-0.2@stall-1") as connection:
-        assert read_to(connection, b"\r\n\r\n").endswith(b"\r\n\r\n")
-        read_to(connection, b'"content":"A"')
+    with opened(simulator, "openai", "demo@slow-0.2@stall-1") as connection:
+        assert connection.until(b"\r\n\r\n").endswith(b"\r\n\r\n")
+        connection.until(b'"content":"A"')
         assert time.monotonic() - began >= 0.2
 
 
 def test_headers_can_come_alone_or_not_at_all(simulator: Simulator) -> None:
-    with simulator.open("openai", "demo@silent") as silent, simulator.open("openai", "demo@hang") as hanging:
-        assert read_to(silent, b"\r\n\r\n").endswith(b"\r\n\r\n")
-        assert is_silent(silent)
-        assert is_silent(hanging)
+    with opened(simulator, "openai", "demo@silent") as silent, opened(simulator, "openai", "demo@hang") as hanging:
+        assert silent.until(b"\r\n\r\n").endswith(b"\r\n\r\n")
+        assert silent.is_silent()
+        assert hanging.is_silent()
 
 
 def test_comments_keep_a_stream_alive_that_says_nothing(simulator: Simulator) -> None:
     began = time.monotonic()
-    with simulator.open("openai", "demo@comments") as connection:
-        data = read_to(connection, b"\r\n\r\n")
-        while data.count(b": ping\n\n") < 4:
-            data += connection.recv(65536)
+    with opened(simulator, "openai", "demo@comments") as connection:
+        while connection.received.count(b": ping\n\n") < 4:
+            assert connection.take()
         assert 0.14 < time.monotonic() - began < 5 * slack()
-        assert b"data:" not in data
+        assert b"data:" not in connection.received
 
 
 def test_events_keep_their_pace(simulator: Simulator) -> None:
     began = time.monotonic()
-    assert spoken(simulator.chat("groq", "demo@events-10@pace-20").body) == "".join(words(10))
+    assert spoken(chat(simulator, "groq", "demo@events-10@pace-20").body) == "".join(words(10))
     assert 0.2 < time.monotonic() - began < 5 * slack()
 
 
 @every_dialect
 def test_an_emoji_is_split_over_two_events_as_escapes(simulator: Simulator, dialect: str) -> None:
-    answer = simulator.chat(dialect, "demo@emoji")
+    answer = chat(simulator, dialect, "demo@emoji")
     for half in (rb'"content":"\ud83d"', rb'"content":"\udc69"', rb'"content":"\ude80"', rb'"content":"\ude00"'):
         assert half in answer.body
     assert '"content":" naïve "'.encode() in answer.body
@@ -193,31 +209,31 @@ def test_an_emoji_is_split_over_two_events_as_escapes(simulator: Simulator, dial
 
 
 def test_every_byte_can_be_a_chunk_of_its_own(simulator: Simulator) -> None:
-    with simulator.open("openai", "demo@bytewise", stream_options={"include_obfuscation": False}) as connection:
-        chunks = dechunked(read_to(connection, b"\r\n0\r\n\r\n"))
-    assert {len(chunk) for chunk in chunks[:-1]} == {1}
-    assert chunks[-1] == b""
-    assert spoken(b"".join(chunks)) == ANSWER
-    assert "é".encode() in b"".join(chunks)
+    with opened(simulator, "openai", "demo@bytewise", stream_options={"include_obfuscation": False}) as connection:
+        parts = dechunked(connection.until(END))
+    assert {len(part) for part in parts[:-1]} == {1}
+    assert parts[-1] == b""
+    assert spoken(b"".join(parts)) == ANSWER
+    assert "é".encode() in b"".join(parts)
 
 
 @pytest.mark.parametrize("model", ["demo@bytewise@status-500", "demo@bytewise@json"])
 def test_a_whole_body_can_come_bytewise(simulator: Simulator, model: str) -> None:
-    answer = simulator.chat("openai", model)
+    answer = chat(simulator, "openai", model)
     assert answer.headers["transfer-encoding"] == "chunked"
-    assert answer.json
+    assert answer.json()
 
 
 def test_bytes_arrive_one_after_the_other(simulator: Simulator) -> None:
-    with simulator.open("openai", "demo@bytewise@events-40") as connection:
+    with opened(simulator, "openai", "demo@bytewise@events-40") as connection:
         reads: list[bytes] = []
         while not reads or not reads[-1].endswith(b"0\r\n\r\n"):
-            reads.append(connection.recv(65536))
+            reads.append(connection.take())
     assert len(reads) > 20
 
 
 def test_lines_can_end_in_crlf(simulator: Simulator) -> None:
-    body = simulator.chat("openai", "demo@crlf").body
+    body = chat(simulator, "openai", "demo@crlf").body
     assert body.count(b"\n") == body.count(b"\r\n") == 2 * body.count(b"data: ")
     assert spoken(body.replace(b"\r\n", b"\n")) == ANSWER
 
@@ -228,11 +244,11 @@ def assert_five_words_and_no_end(data: bytes) -> None:
     assert b'"finish_reason":"stop"' not in data
 
 
-@pytest.mark.parametrize(("fault", "end"), [("cut", "closed"), ("reset", "reset")])
+@pytest.mark.parametrize(("fault", "end"), [("cut", "fin"), ("reset", "reset")])
 @every_dialect
 def test_an_answer_can_break_off_with_its_connection(simulator: Simulator, dialect: str, fault: str, end: str) -> None:
-    with simulator.open(dialect, f"demo@{fault}-5") as connection:
-        data, ended = read_out(connection)
+    with opened(simulator, dialect, f"demo@{fault}-5") as connection:
+        ended, data = connection.end(), connection.received
     assert ended == end
     assert not data.endswith(END)
     assert_five_words_and_no_end(data)
@@ -241,20 +257,20 @@ def test_an_answer_can_break_off_with_its_connection(simulator: Simulator, diale
 @pytest.mark.parametrize("fault", ["truncated", "error"])
 @every_dialect
 def test_an_answer_can_break_off_and_end_as_http_wants(simulator: Simulator, dialect: str, fault: str) -> None:
-    with simulator.open(dialect, f"demo@{fault}-5") as connection:
-        data = read_to(connection, END)
-        assert is_silent(connection)
+    with opened(simulator, dialect, f"demo@{fault}-5") as connection:
+        data = connection.until(END)
+        assert connection.is_silent()
     assert_five_words_and_no_end(data)
 
 
 @every_dialect
 def test_an_answer_can_fall_silent(simulator: Simulator, dialect: str) -> None:
-    with simulator.open(dialect, "demo@stall-5") as connection:
-        data = bytearray(connection.recv(65536))
-        while data.count(b"data: ") < (7 if dialect == "azure" else 6) or not data.endswith(b"\n\n\r\n"):
-            data += connection.recv(65536)
-        assert is_silent(connection)
-    assert_five_words_and_no_end(bytes(data))
+    with opened(simulator, dialect, "demo@stall-5") as connection:
+        while connection.received.count(b"data: ") < (7 if dialect == "azure" else 6):
+            assert connection.take()
+        connection.until(b"\n\n\r\n")
+        assert connection.is_silent()
+    assert_five_words_and_no_end(connection.received)
 
 
 @pytest.mark.parametrize(
@@ -267,112 +283,115 @@ def test_an_answer_can_fall_silent(simulator: Simulator, dialect: str) -> None:
     ],
 )
 def test_an_error_in_mid_stream_has_the_dialects_form(simulator: Simulator, dialect: str, event: bytes) -> None:
-    assert simulator.chat(dialect, "demo@error-1").body.split(b"\n\n")[-2].startswith(event)
+    assert chat(simulator, dialect, "demo@error-1").body.split(b"\n\n")[-2].startswith(event)
 
 
 def test_an_answer_can_break_off_before_its_first_word(simulator: Simulator) -> None:
-    with simulator.open("openai", "demo@cut-0") as connection:
-        data, ended = read_out(connection)
-    assert (ended, data.count(b"data: ")) == ("closed", 1)
+    with opened(simulator, "openai", "demo@cut-0") as connection:
+        ended, data = connection.end(), connection.received
+    assert (ended, data.count(b"data: ")) == ("fin", 1)
 
 
 def test_an_answer_that_breaks_off_after_its_words_has_no_end_either(simulator: Simulator) -> None:
-    with simulator.open("openai", "demo@events-2@cut-9") as connection:
-        data, ended = read_out(connection)
-    assert (ended, data.count(b"data: ")) == ("closed", 3)
+    with opened(simulator, "openai", "demo@events-2@cut-9") as connection:
+        ended, data = connection.end(), connection.received
+    assert (ended, data.count(b"data: ")) == ("fin", 3)
 
 
 def test_done_can_be_missing_after_the_finish(simulator: Simulator) -> None:
-    body = simulator.chat("openai", "demo@nodone").body
+    body = chat(simulator, "openai", "demo@nodone").body
     assert b'"finish_reason":"stop"' in body
     assert b"[DONE]" not in body
 
 
 def test_one_line_can_be_broken_json(simulator: Simulator) -> None:
-    events = simulator.chat("openai", "demo@badjson-1").events
+    found = events(chat(simulator, "openai", "demo@badjson-1"))
     with pytest.raises(json.JSONDecodeError):
-        json.loads(events[2])
-    assert (json.loads(events[3])["choices"][0]["delta"]["content"], events[-1]) == (" chat", "[DONE]")
+        json.loads(found[2])
+    assert (json.loads(found[3])["choices"][0]["delta"]["content"], found[-1]) == (" chat", "[DONE]")
 
 
 def test_one_event_can_be_broken_utf8(simulator: Simulator) -> None:
-    events = simulator.chat("openai", "demo@badutf8-1").body.split(b"\n\n")
+    found = chat(simulator, "openai", "demo@badutf8-1").body.split(b"\n\n")
     with pytest.raises(UnicodeDecodeError):
-        events[2].decode()
-    assert json.loads(events[2].decode(errors="replace").removeprefix("data: "))
-    assert events[-2:] == [b"data: [DONE]", b""]
+        found[2].decode()
+    assert json.loads(found[2].decode(errors="replace").removeprefix("data: "))
+    assert found[-2:] == [b"data: [DONE]", b""]
 
 
 @pytest.mark.parametrize(("fault", "reason"), [("filtered", "content_filter"), ("length", "length")])
 @every_dialect
 def test_an_answer_can_end_for_another_reason(simulator: Simulator, dialect: str, fault: str, reason: str) -> None:
-    chunks = simulator.chat(dialect, f"demo@{fault}").chunks
-    assert [choice["finish_reason"] for choice in chunks[-1]["choices"]] == [reason]
-    assert simulator.chat(dialect, f"demo@{fault}@json").json["choices"][0]["finish_reason"] == reason
+    last = chunks(chat(simulator, dialect, f"demo@{fault}"))[-1]
+    assert [choice["finish_reason"] for choice in last["choices"]] == [reason]
+    assert chat(simulator, dialect, f"demo@{fault}@json").json()["choices"][0]["finish_reason"] == reason
 
 
 def test_azure_says_what_it_filtered(simulator: Simulator) -> None:
-    verdicts = simulator.chat("azure", "demo@filtered").chunks[-1]["choices"][0]["content_filter_results"]
+    verdicts = chunks(chat(simulator, "azure", "demo@filtered"))[-1]["choices"][0]["content_filter_results"]
     assert verdicts["violence"] == {"filtered": True, "severity": "medium"}
 
 
 @every_dialect
 def test_usage_can_be_missing(simulator: Simulator, dialect: str) -> None:
     asked = {} if dialect == "mistral" else {"stream_options": {"include_usage": True}}
-    assert b'"usage":' not in simulator.chat(dialect, "demo@nousage", **asked).body
-    assert "usage" not in simulator.chat(dialect, "demo@nousage@json").json
+    assert b'"usage":' not in chat(simulator, dialect, "demo@nousage", **asked).body
+    assert "usage" not in chat(simulator, dialect, "demo@nousage@json").json()
 
 
 def test_json_can_come_where_a_stream_was_asked(simulator: Simulator) -> None:
-    answer = simulator.chat("openai", "demo@json")
-    assert (answer.headers["content-type"], answer.json["object"]) == ("application/json", "chat.completion")
+    answer = chat(simulator, "openai", "demo@json")
+    assert (answer.headers["content-type"], answer.json()["object"]) == ("application/json", "chat.completion")
 
 
 def test_words_can_come_for_ever(simulator: Simulator) -> None:
-    with simulator.open("openai", "demo@endless@pace-1") as connection:
-        data = bytearray()
-        while data.count(b"data: ") < 3 * len(ANSWER.split()):
-            data += connection.recv(65536)
-    assert b'finish_reason":"' not in data
+    with opened(simulator, "openai", "demo@endless@pace-1") as connection:
+        while connection.received.count(b"data: ") < 3 * len(ANSWER.split()):
+            assert connection.take()
+    assert b'finish_reason":"' not in connection.received
 
 
 def test_an_endless_answer_can_break_off(simulator: Simulator) -> None:
-    with simulator.open("openai", "demo@endless@cut-200@pace-0") as connection:
-        data, ended = read_out(connection)
-    assert ended == "closed"
+    with opened(simulator, "openai", "demo@endless@cut-200@pace-0") as connection:
+        ended, data = connection.end(), connection.received
+    assert ended == "fin"
     assert spoken(b"".join(dechunked(data))) == "".join(words(200))
 
 
 def test_an_endless_answer_that_nobody_reads_takes_no_memory(simulator: Simulator) -> None:
-    connections = [simulator.open("openai", "demo@endless@pace-0") for _ in range(20)]
-    try:
-        for connection in connections:
-            read_to(connection, b"data: ")
-        before = simulator.memory()
+    with ExitStack() as connections:
+        for _ in range(20):
+            connections.enter_context(opened(simulator, "openai", "demo@endless@pace-0")).until(b"data: ")
+        before = memory(simulator)
         for _ in range(200):
-            assert simulator.chat("groq", "demo").status == 200
-            assert simulator.memory() - before < 8 * 1024 * 1024
-    finally:
-        for connection in connections:
-            connection.close()
-    eventually(lambda: [note["closed"] for note in simulator.notes()][:20] == ["client"] * 20)
+            assert chat(simulator, "groq", "demo").status == 200
+            assert memory(simulator) - before < 8 * 1024 * 1024
+    wait_for(lambda: [note["closed"] for note in simulator.requests()][:20] == ["client"] * 20)
+
+
+def memory(simulator: Simulator) -> int:
+    """Return the process's resident memory in bytes (proc_pid_statm(5), its second field)."""
+    return int(Path(f"/proc/{simulator.pid}/statm").read_text().split()[1]) * 4096
 
 
 def test_a_slow_reader_gets_every_word(simulator: Simulator) -> None:
-    with simulator.open("groq", "demo@events-20000") as connection:
+    with opened(simulator, "groq", "demo@events-20000") as connection:
         time.sleep(0.2)
-        data = read_to(connection, b"[DONE]\n\n\r\n0\r\n\r\n")
+        data = connection.until(b"[DONE]\n\n\r\n0\r\n\r\n")
     assert spoken(b"".join(dechunked(data))) == "".join(words(20_000))
 
 
 def test_one_reset_does_not_disturb_the_others(simulator: Simulator) -> None:
-    with simulator.open("openai", "demo@events-30@pace-5") as steady, simulator.open("openai", "demo@reset") as broken:
-        assert read_out(broken)[1] == "reset"
-        assert b"[DONE]" in read_to(steady, b"[DONE]")
+    with (
+        opened(simulator, "openai", "demo@events-30@pace-5") as steady,
+        opened(simulator, "openai", "demo@reset") as broken,
+    ):
+        assert broken.end() == "reset"
+        assert b"[DONE]" in steady.until(b"[DONE]")
 
 
 def test_a_reply_that_breaks_off_leaves_the_next_one_whole(simulator: Simulator) -> None:
-    with simulator.open("openai", "demo@truncated-2") as connection:
-        read_to(connection, b"\r\n0\r\n\r\n")
-        connection.sendall(raw(PATHS["openai"], question("demo@events-1")))
-        assert b"[DONE]" in read_to(connection, b"\r\n0\r\n\r\n")
+    with opened(simulator, "openai", "demo@truncated-2") as connection:
+        connection.through(END)
+        connection.send(post(PATHS["openai"], question("demo@events-1")))
+        assert b"[DONE]" in connection.until(END)

@@ -1,12 +1,12 @@
 """The lists of models: what tells a right key from a wrong one at no cost."""
 
-import socket
-
 import pytest
 
 from app.simulator.dialects import DIALECTS
+from tests.processes import Simulator
+from tests.raw import connect
 
-from .client import KEY, SECONDS, Simulator, is_silent, read_to
+from .questions import KEY, request
 
 MODELS = {
     "openai": "/openai/v1/models",
@@ -24,54 +24,54 @@ def bearer(key: str) -> dict[str, str]:
 
 @every_dialect
 def test_a_right_key_gets_a_list(simulator: Simulator, dialect: str) -> None:
-    answer = simulator.request("GET", MODELS[dialect], headers=KEY)
+    answer = request(simulator, "GET", MODELS[dialect], headers=KEY)
     assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
-    assert answer.json["object"] == "list"
-    (model,) = answer.json["data"]
+    assert answer.json()["object"] == "list"
+    (model,) = answer.json()["data"]
     assert (model["object"], "/" in model["id"] or "-" in model["id"]) == ("model", True)
-    (note,) = simulator.notes()
+    (note,) = simulator.requests()
     assert (note["method"], note["path"], note["answered"]) == ("GET", MODELS[dialect], 200)
 
 
 @pytest.mark.parametrize("version", ["2024-10-21", "2025-04-01-preview"])
 def test_azures_dated_versions_have_a_path_of_their_own(simulator: Simulator, version: str) -> None:
-    assert simulator.request("GET", DATED.format(version), headers={"api-key": "k"}).status == 200
+    assert request(simulator, "GET", DATED.format(version), headers={"api-key": "k"}).status == 200
 
 
 @pytest.mark.parametrize("path", [DATED.format("soon"), "/azure/openai/models", "/azure/v1/models"])
 def test_azure_does_not_find_a_list_without_its_version(simulator: Simulator, path: str) -> None:
-    assert simulator.request("GET", path, headers={"api-key": "k"}).status == 404
+    assert request(simulator, "GET", path, headers={"api-key": "k"}).status == 404
 
 
 @pytest.mark.parametrize("key", ["", "sk-refused"])
 @every_dialect
 def test_a_missing_or_refused_key_gets_the_words_that_a_chat_gets(simulator: Simulator, dialect: str, key: str) -> None:
-    answer = simulator.request("GET", MODELS[dialect], headers=bearer(key) if key else {})
+    answer = request(simulator, "GET", MODELS[dialect], headers=bearer(key) if key else {})
     chat = MODELS[dialect].replace("models", "chat/completions")
     assert answer.status == 401
-    assert answer.json == simulator.request("POST", chat, b"{}", bearer(key) if key else {}).json
+    assert answer.json() == request(simulator, "POST", chat, b"{}", bearer(key) if key else {}).json()
 
 
 @every_dialect
 def test_a_list_is_not_posted_to(simulator: Simulator, dialect: str) -> None:
-    assert simulator.request("POST", MODELS[dialect], b"{}", KEY).status == 404
+    assert request(simulator, "POST", MODELS[dialect], b"{}", KEY).status == 404
 
 
 @every_dialect
 def test_a_key_asks_for_faults_as_a_model_does(simulator: Simulator, dialect: str) -> None:
-    answer = simulator.request("GET", MODELS[dialect], headers=bearer("k@status-503@retry-7"))
+    answer = request(simulator, "GET", MODELS[dialect], headers=bearer("k@status-503@retry-7"))
     assert (answer.status, answer.headers["retry-after"]) == (503, "7")
-    assert simulator.request("GET", MODELS[dialect], headers=bearer("k@html")).body.startswith(b"<!doctype html>")
-    moved = simulator.request("GET", MODELS[dialect], headers=bearer("k@redirect"))
+    assert request(simulator, "GET", MODELS[dialect], headers=bearer("k@html")).body.startswith(b"<!doctype html>")
+    moved = request(simulator, "GET", MODELS[dialect], headers=bearer("k@redirect"))
     assert (moved.status, moved.headers["location"]) == (307, f"{MODELS[dialect]}/redirected")
-    assert simulator.request("GET", moved.headers["location"], headers=bearer("k@redirect")).status == 200
-    unknown = simulator.request("GET", MODELS[dialect], headers=bearer("k@nonsense"))
+    assert request(simulator, "GET", moved.headers["location"], headers=bearer("k@redirect")).status == 200
+    unknown = request(simulator, "GET", MODELS[dialect], headers=bearer("k@nonsense"))
     assert (unknown.status, b"Unknown fault 'nonsense'." in unknown.body) == (400, True)
 
 
 def test_a_list_can_be_as_silent_as_an_answer(simulator: Simulator) -> None:
     head = f"GET {MODELS['groq']} HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer k@silent\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", simulator.port), timeout=SECONDS) as connection:
-        connection.sendall(head.encode())
-        assert read_to(connection, b"\r\n\r\n").startswith(b"HTTP/1.1 200 OK\r\n")
-        assert is_silent(connection)
+    with connect(simulator.port) as connection:
+        connection.send(head.encode())
+        assert connection.until(b"\r\n\r\n").startswith(b"HTTP/1.1 200 OK\r\n")
+        assert connection.is_silent()

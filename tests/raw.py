@@ -1,4 +1,4 @@
-"""A client of bare bytes: it sends what it is told, keeps what comes, and leaves the way that it is told."""
+"""The client of bare bytes: it sends what it is told, keeps what comes, and leaves the way that it is told."""
 
 import json
 import re
@@ -11,10 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from tests.faults.sluice import KEY, PROMPT
-
 SECONDS = 30
 """How long anything may take before a test gives up."""
+
+KEY = f"canary{uuid.uuid4().hex}"
+PROMPT = f"prompt{uuid.uuid4().hex}"
+"""Marks that no log may hold; the key no answer either."""
 
 
 class Client:
@@ -50,6 +52,16 @@ class Client:
             self.take(deadline - time.monotonic())
         assert marker in self.received, (marker, self.ended or "lasts", self.received[-500:])
         return self.received
+
+    def through(self, marker: bytes) -> bytes:
+        """Read until a marker is among what came; return that, and begin anew behind it."""
+        data = self.until(marker)
+        self.received = b""
+        return data
+
+    def is_silent(self, seconds: float = 0.15) -> bool:
+        """Tell whether nothing comes for so long, not even an end."""
+        return not self.take(seconds) and not self.ended
 
     def end(self, seconds: float = SECONDS) -> str:
         """Read to the end and tell how it ended; fail if it lasts longer."""
