@@ -124,7 +124,7 @@ def test_a_key_that_goes_with_its_endpoint_is_told(run: Run) -> None:
     assert run("profile", "unset", "azure_openai_endpoint").stdout == f"azure_openai_endpoint is removed.\n{gone}"
 
 
-def test_a_profile_is_the_local_user_s_or_a_named_one_s(run: Run, tmp_path: Path) -> None:
+def test_a_profile_is_that_of_the_local_or_a_named_user(run: Run, tmp_path: Path) -> None:
     run("profile", "set", "groq_api_key", "--user", "ada", said=KEY)
     run("profile", "set", "mistral_api_key", said=KEY)
     assert "mistral_api_key              -" in run("profile", "show", "--user", "ada").stdout
@@ -233,7 +233,7 @@ FIRST_TIME = [
 SECOND_TIME = ["3 profiles were read: 0 settings are new here, 4 gave way to what is here.", FIRST_TIME[1]]
 
 
-def test_chatbot_ui_s_users_move_in_and_keep_what_they_have_changed_here(run: Run, tmp_path: Path) -> None:
+def test_users_of_chatbot_ui_move_in_and_keep_their_changes(run: Run, tmp_path: Path) -> None:
     (tmp_path / "supabase").mkdir()
     theirs, ours = f"sqlite:///{tmp_path}/supabase/postgres.db", f"sqlite:///{tmp_path}/sluice.db"
     make_profiles(theirs, {ADA: HERS, BOB: HIS, EVE: {}})
@@ -290,7 +290,7 @@ def opened(url: str) -> Iterator[Store]:
         ("postgres://ada:canary@127.0.0.1:1/postgres", "The database cannot be read (OperationalError)."),
     ],
 )
-def test_what_is_not_chatbot_ui_s_database_is_a_sentence(run: Run, tmp_path: Path, url: str, sentence: str) -> None:
+def test_a_database_without_chatbot_ui_is_a_sentence(run: Run, tmp_path: Path, url: str, sentence: str) -> None:
     done = run("profile", "import-chatbot-ui", url.format(folder=tmp_path))
     assert (done.exit_code, done.stdout, done.stderr) == (1, "", f"Error: {sentence}\n")
 

@@ -145,7 +145,7 @@ def is_gone(instance: Service) -> bool:
     return False
 
 
-def test_one_user_s_limits_are_the_same_at_every_instance(deployment: Deployment) -> None:
+def test_limits_of_one_user_are_the_same_at_every_instance(deployment: Deployment) -> None:
     token = deployment.login()
     with ThreadPoolExecutor(6) as readers:
         streams = [readers.submit(deployment.ask, token, LONG) for _ in range(6)]
@@ -158,7 +158,7 @@ def test_one_user_s_limits_are_the_same_at_every_instance(deployment: Deployment
     assert found == {(200, "whole"): 14, (429, "rate_limited"): 6}
 
 
-def test_without_the_database_running_chats_go_on_and_known_users_are_answered(deployment: Deployment) -> None:
+def test_without_the_database_known_users_are_answered(deployment: Deployment) -> None:
     tokens = [deployment.login() for _ in range(STREAMS)]
     stranger = deployment.login()
     known = deployment.login()
@@ -199,7 +199,7 @@ def counted(instance: Service) -> str:
 
 
 @pytest.mark.parametrize("death", ["stopped", "paused"])
-def test_without_redis_chats_go_on_and_each_instance_counts_by_itself(deployment: Deployment, death: str) -> None:
+def test_without_redis_chats_go_on_and_instances_count_alone(deployment: Deployment, death: str) -> None:
     tokens = [deployment.login() for _ in range(STREAMS)]
     other, before = deployment.login(), fallbacks(deployment)
     with deployment.busy(tokens) as streams, getattr(deployment.redis, death)():
@@ -221,7 +221,7 @@ def test_an_instance_that_is_stopped_breaks_no_stream(mortal: Deployment) -> Non
     assert mortal.instances[0].process.wait(30) == 0
 
 
-def test_of_an_instance_that_is_killed_the_streams_are_cut_and_show_it(mortal: Deployment) -> None:
+def test_streams_of_a_killed_instance_show_that_they_are_cut(mortal: Deployment) -> None:
     tokens = [mortal.login() for _ in range(STREAMS)]
     others = [mortal.login() for _ in range(10)]
     with mortal.busy(tokens) as streams:

@@ -56,7 +56,7 @@ def exposed(result: Result) -> list[str]:
     return [line.removeprefix("EXPOSED ") for line in findings(result) if line.startswith("EXPOSED")]
 
 
-def test_without_a_login_this_machine_is_exposed_and_nothing_unsafe(doctor: Doctor, tmp_path: Path) -> None:
+def test_without_a_login_the_local_user_is_exposed_not_unsafe(doctor: Doctor, tmp_path: Path) -> None:
     result = doctor()
     assert unsafe(result) == []
     assert [REACHABLE in sentence for sentence in exposed(result)] == [True, False]
@@ -154,7 +154,7 @@ def test_a_vault_without_its_key_is_unsafe(doctor: Doctor, tmp_path: Path) -> No
     assert "VAULT_KEYS (2)" in doctor(VAULT_KEYS=f"{new},{old}").output
 
 
-def test_a_database_that_cannot_be_used_is_unsafe_and_its_password_is_not_shown(doctor: Doctor, tmp_path: Path) -> None:
+def test_a_broken_database_is_unsafe_and_shows_no_password(doctor: Doctor, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert unsafe(doctor(DATABASE_URL=f"sqlite:///{tmp_path}/file/sluice.db"))
     key = Fernet.generate_key().decode()
@@ -168,14 +168,14 @@ def test_a_database_that_cannot_be_used_is_unsafe_and_its_password_is_not_shown(
     assert exposed(gone) == []
 
 
-def test_a_redis_that_cannot_be_reached_is_unsafe_and_its_password_is_not_shown(doctor: Doctor) -> None:
+def test_an_unreachable_redis_is_unsafe_and_shows_no_password(doctor: Doctor) -> None:
     result = doctor(REDIS_URL=f"redis://:canary@127.0.0.1:{free_port()}/0", **JWT)
     assert [sentence.split(":")[0] for sentence in unsafe(result)] == ["Limits"]
     assert "canary" not in result.output
     assert "REDIS_URL makes them count together." in doctor(**JWT).output
 
 
-def test_where_the_server_s_shortcomings_are_told_is_told(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_place_of_server_warnings_is_told(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
     """The doctor is another process than the server, and knows no more of it than the environment says."""
     assert "its log says at the first chat, in lines with `Server:`" in doctor(**JWT).output
     alone = ("-k sync", "--worker-class=sync --workers 2", "-ksync --threads 1", "-k gthread", "--worker-class gthread")

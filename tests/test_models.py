@@ -65,7 +65,7 @@ LIMITS: list[tuple[tuple[Family, ...], str, int | None]] = [
 
 
 @pytest.mark.parametrize(("families", "model", "limit"), LIMITS)
-def test_a_model_has_the_limit_of_its_family_and_an_unknown_one_has_none(
+def test_a_model_has_the_limit_of_its_family_if_it_is_known(
     families: tuple[Family, ...], model: str, limit: int | None
 ) -> None:
     assert sent(families, model) == ({} if limit is None else {"max_tokens": limit})
@@ -99,7 +99,7 @@ TALKING = [
 
 @pytest.mark.parametrize("families", [OPENAI, AZURE], ids=["OpenAI", "Azure"])
 @pytest.mark.parametrize("model", REASONING)
-def test_a_reasoning_model_takes_its_own_limit_and_no_temperature(families: tuple[Family, ...], model: str) -> None:
+def test_a_reasoning_model_has_its_own_limit_and_no_temperature(families: tuple[Family, ...], model: str) -> None:
     assert sent(families, model) == {}
     assert sent(families, model, temperature=0.5, most=100) == {"max_completion_tokens": 100}
 
@@ -112,7 +112,7 @@ def test_any_other_model_takes_both(families: tuple[Family, ...], model: str) ->
 
 @pytest.mark.parametrize("families", [GROQ, MISTRAL], ids=["Groq", "Mistral"])
 @pytest.mark.parametrize("model", [*REASONING, "openai/gpt-oss-20b", "magistral-medium-latest"])
-def test_elsewhere_no_model_is_treated_as_openai_s_reasoning_ones(families: tuple[Family, ...], model: str) -> None:
+def test_only_openai_treats_a_model_as_a_reasoning_one(families: tuple[Family, ...], model: str) -> None:
     assert sent(families, model, temperature=0.5, most=100) == {"max_tokens": 100, "temperature": 0.5}
 
 
@@ -130,11 +130,11 @@ def test_the_first_family_that_knows_a_model_is_its_family() -> None:
 
 
 @pytest.mark.parametrize("name", ["OPENAI", "AZURE", "GROQ", "MISTRAL"])
-def test_a_family_s_limits_can_be_limits(name: str) -> None:
+def test_limits_of_a_family_can_be_limits(name: str) -> None:
     families: tuple[Family, ...] = getattr(models, name)
     assert all(family.output_limit is None or 1024 <= family.output_limit <= 1_000_000 for family in families)
 
 
-def test_a_model_s_name_is_never_changed() -> None:
+def test_the_name_of_a_model_is_never_changed() -> None:
     for model in ("GPT-4O", "gpt-4o\n", " gpt-4o", "ft:gpt-4o:org::id", "../x", "é"):
         assert sent(OPENAI, model) is not None

@@ -56,7 +56,7 @@ def host(
         yield found
 
 
-def test_the_host_s_own_pages_are_the_host_s(host: Host) -> None:
+def test_pages_of_the_host_stay_with_the_host(host: Host) -> None:
     alice = host.browser("alice")
     assert "alice" in text(alice, host.example.home)
     assert "alice" not in text(host.browser(), host.example.home)
@@ -80,7 +80,7 @@ def text(browser: Browser, path: str) -> str:
 
 
 @PACKAGE_TOO
-def test_an_answer_is_streamed_to_whoever_has_logged_in_at_the_host(host: Host) -> None:
+def test_an_answer_is_streamed_to_a_user_of_the_host(host: Host) -> None:
     alice = host.browser("alice")
     assert alice.set_key("sk-of-alice-canary").status == 200
 
@@ -128,7 +128,7 @@ def test_a_cookie_that_the_host_did_not_make_is_no_login(host: Host) -> None:
     assert alice.get("/sluice/api/profile").status == 401
 
 
-def test_each_user_s_key_goes_with_that_user_s_chats(host: Host, simulator: Simulator) -> None:
+def test_the_key_of_each_user_goes_with_chats_of_that_user(host: Host, simulator: Simulator) -> None:
     people = {name: host.browser(name) for name in ("alice", "bob")}
     for name, browser in people.items():
         assert browser.set_key(f"sk-of-{name}-canary").status == 200
@@ -155,15 +155,13 @@ def test_a_page_of_another_site_cannot_use_the_login(
     assert marker not in json.dumps(simulator.requests())
 
 
-def test_a_page_of_the_host_s_is_known_by_its_origin_too(host: Host) -> None:
+def test_a_page_of_the_host_is_known_by_its_origin_too(host: Host) -> None:
     alice = host.browser("alice")
     alice.set_key("sk-of-alice-canary")
     assert alice.chat("demo", {"Origin": f"http://127.0.0.1:{host.service.port}"}).status == 200
 
 
-def test_a_running_answer_may_finish_and_an_endless_one_has_an_honest_end(
-    host: Host, provider: Mapping[str, str]
-) -> None:
+def test_a_drain_lets_answers_finish_and_cuts_endless_ones(host: Host, provider: Mapping[str, str]) -> None:
     with hosts.running(host.example, host.environment, host.folder, provider) as leaving:
         alice = leaving.browser("alice")
         alice.set_key("sk-of-alice-canary")
@@ -177,7 +175,7 @@ def test_a_running_answer_may_finish_and_an_endless_one_has_an_honest_end(
 
 
 @ONLY_DJANGO
-def test_no_connection_of_django_s_is_open_while_an_answer_is_streamed(host: Host) -> None:
+def test_no_django_connection_is_open_during_a_stream(host: Host) -> None:
     alice = host.browser("alice")
     alice.set_key("sk-of-alice-canary")
     with alice.begin("demo@endless") as response:
@@ -202,7 +200,7 @@ def test_whom_django_shuts_out_is_shut_out_at_once(host: Host, change: str) -> N
 
 
 @ONLY_DJANGO
-def test_a_session_outlives_a_new_secret_key_as_django_means_it_to(host: Host, provider: Mapping[str, str]) -> None:
+def test_a_django_session_outlives_a_new_secret_key(host: Host, provider: Mapping[str, str]) -> None:
     """Whoever asks Sluice first must not lose the session that Django would have gone on with."""
     alice = host.browser("alice")
     rotated = "from mysite.settings import *\nSECRET_KEY_FALLBACKS = [SECRET_KEY]\nSECRET_KEY = 'another'\n"
@@ -215,7 +213,7 @@ def test_a_session_outlives_a_new_secret_key_as_django_means_it_to(host: Host, p
 
 
 @ONLY_FLASK
-def test_sluice_s_commands_work_with_the_host_s_sluice(host: Host) -> None:
+def test_commands_of_sluice_work_in_the_host(host: Host) -> None:
     done = host.environment.run("flask --app app:sluice doctor", host.folder, {"SECRET_KEY": "made up"})
     assert "Login: the application around this one decides who asks." in done.stdout, done.stderr
 
@@ -227,7 +225,7 @@ def test_the_function_is_asked_with_every_request(tmp_path: Path) -> None:
     assert [reply.get_json().get("user") for reply in replies] == ["alice", None, "bob"]
 
 
-def test_the_function_s_exception_is_a_500_and_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_exception_of_the_function_is_a_500_and_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     def identify(_: Request) -> str:
         raise LookupError("the host's own mistake")
 

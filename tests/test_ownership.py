@@ -101,7 +101,7 @@ NAMED = {
 
 
 @pytest.mark.parametrize("request_", NAMED.values(), ids=NAMED)
-def test_another_user_named_is_told_the_same_as_one_who_is_not_there(
+def test_another_user_and_an_unknown_one_look_the_same(
     service: Service, simulator: Simulator, victim: User, attacker: User, request_: Request
 ) -> None:
     key_end = victim.own()[KEY]
@@ -130,7 +130,7 @@ PATHS = {
 
 
 @pytest.mark.parametrize(("path", "status"), PATHS.values(), ids=PATHS)
-def test_an_address_leads_to_oneself_or_nowhere_however_it_is_written(attacker: User, path: str, status: int) -> None:
+def test_any_form_of_an_address_leads_to_oneself_or_nowhere(attacker: User, path: str, status: int) -> None:
     """WSGI decodes an address once, and the answer is then the same, with the same rule for pages of other origins."""
     found = answer(attacker, Request(f"GET {path}"), "x")
     assert found.startswith(b"HTTP/1.1 %d " % status)
@@ -138,7 +138,7 @@ def test_an_address_leads_to_oneself_or_nowhere_however_it_is_written(attacker: 
     assert (b"\r\nVary: Origin\r\n" in found) == (path != "/API/profile")
 
 
-def test_a_token_s_claims_name_its_user_and_no_other(victim: User, attacker: User) -> None:
+def test_claims_of_a_token_name_its_user_and_no_other(victim: User, attacker: User) -> None:
     names = ("user", "user_id", "userId", "email", "preferred_username", "act", "azp", "client_id", "uid")
     claims: dict[str, object] = dict.fromkeys(names, victim.id)
     claiming = somebody(attacker.service, attacker.id, **claims)

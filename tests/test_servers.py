@@ -144,7 +144,7 @@ def test_a_cut_shows_over_http_1_0_too(threaded: Service) -> None:
 
 @pytest.mark.parametrize("accept", ["*/*", UI], ids=["text", "ui"])
 @pytest.mark.parametrize("fault", ["@stall-3", "@endless"])
-def test_a_reader_over_http_1_0_that_closes_its_half_sees_a_reset(threaded: Service, fault: str, accept: str) -> None:
+def test_a_half_closed_reader_over_http_1_0_sees_a_reset(threaded: Service, fault: str, accept: str) -> None:
     """It counts as gone, but it still reads."""
     request = chat_bytes("openai", f"demo{fault}", f"Accept: {accept}").replace(b"HTTP/1.1", b"HTTP/1.0")
     with raw(threaded, request) as sock:
@@ -158,7 +158,7 @@ def test_a_reader_over_http_1_0_that_closes_its_half_sees_a_reset(threaded: Serv
 
 @pytest.mark.parametrize("accept", ["*/*", UI], ids=["text", "ui"])
 @pytest.mark.parametrize("fault", ["@hang", "@silent", "@stall-3", "@endless"])
-def test_the_provider_s_connection_closes_when_the_reader_of_a_thread_leaves(
+def test_a_reader_leaving_a_thread_closes_the_provider(
     threaded: Service, simulator: Simulator, fault: str, accept: str
 ) -> None:
     """No event loop is there to tell: the thread has to look, also while the provider sends nothing."""
@@ -170,7 +170,7 @@ def test_the_provider_s_connection_closes_when_the_reader_of_a_thread_leaves(
     assert wait_for(lambda: simulator.received(marker)["closed"], 2) == "client"
 
 
-def test_a_reader_over_http_1_0_that_leaves_before_the_first_byte_leaves_no_traceback(
+def test_an_early_leave_over_http_1_0_leaves_no_traceback(
     processes: Processes, environment: Mapping[str, str], simulator: Simulator
 ) -> None:
     service, marker = processes.fresh_service(environment, THREADS), uuid.uuid4().hex

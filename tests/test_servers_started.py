@@ -27,7 +27,7 @@ with servers.postgres() as store, servers.redis_server() as counter, servers.ngi
 """
 
 
-def test_postgres_comes_back_at_the_same_url_with_what_it_had_committed(postgres: Server, postgres_url: str) -> None:
+def test_postgres_comes_back_at_the_same_url_with_its_rows(postgres: Server, postgres_url: str) -> None:
     with psycopg.connect(postgres_url) as before:
         before.execute("CREATE TABLE kept AS SELECT 7 AS number")
         before.commit()
@@ -48,9 +48,7 @@ def test_redis_comes_back_at_the_same_url_empty(redis_server: Server, redis_url:
 
 
 @pytest.mark.parametrize("name", QUESTIONS)
-def test_a_paused_server_takes_a_connection_and_says_nothing_until_it_goes_on(
-    request: pytest.FixtureRequest, name: str
-) -> None:
+def test_a_paused_server_accepts_and_is_silent_until_resumed(request: pytest.FixtureRequest, name: str) -> None:
     server: Server = request.getfixturevalue(name)
     question, answer = QUESTIONS[name]
     with server.paused(), asked(server, question, 0.5) as sock, pytest.raises(TimeoutError):
@@ -59,7 +57,7 @@ def test_a_paused_server_takes_a_connection_and_says_nothing_until_it_goes_on(
         assert sock.recv(9).startswith(answer)
 
 
-def test_a_server_that_a_test_left_stopped_or_paused_runs_for_the_next(postgres: Server, redis_server: Server) -> None:
+def test_a_stopped_or_paused_server_runs_for_the_next_test(postgres: Server, redis_server: Server) -> None:
     with servers.database(postgres):
         postgres.stop()
     with servers.database(postgres):
@@ -77,7 +75,7 @@ def asked(server: Server, question: bytes, seconds: float = 30) -> socket.socket
     return sock
 
 
-def test_the_proxy_passes_over_an_instance_that_is_gone_but_sends_no_question_twice() -> None:
+def test_the_proxy_skips_a_lost_instance_but_repeats_nothing() -> None:
     request = b"POST /api/chat/openai HTTP/1.0\r\nContent-Length: 2\r\n\r\n{}"
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
         other.settimeout(0.2)

@@ -88,7 +88,7 @@ def test_reasoning_is_a_part_of_its_own_before_the_text(sdk: str, service: Servi
     assert parts_of(chat["messages"][-1]) == [("reasoning", REASONING), ("text", ANSWER)]
 
 
-def test_why_it_ended_and_the_usage_are_the_message_s_metadata(sdk: str, service: Service) -> None:
+def test_finish_reason_and_usage_are_metadata_of_the_message(sdk: str, service: Service) -> None:
     metadata = hold(sdk, service, "gpt-4o@length", "What is a sluice?")["messages"][-1]["metadata"]
     assert metadata["finishReason"] == "length"
     usage = metadata["usage"]
@@ -96,7 +96,7 @@ def test_why_it_ended_and_the_usage_are_the_message_s_metadata(sdk: str, service
 
 
 @pytest.mark.parametrize("fault", BREAKS)
-def test_an_answer_that_breaks_off_is_an_error_and_never_finished(sdk: str, service: Service, fault: str) -> None:
+def test_an_answer_that_breaks_off_is_an_error_not_an_end(sdk: str, service: Service, fault: str) -> None:
     code, sentence = BREAKS[fault]
     chat = hold(sdk, service, f"gpt-4o@{fault}@pace-30", "What is a sluice?")
     assert chat["statuses"] == ["ready", "submitted", "streaming", "error"]
@@ -107,7 +107,7 @@ def test_an_answer_that_breaks_off_is_an_error_and_never_finished(sdk: str, serv
     assert chat["finished"] == 0
 
 
-def test_a_refusal_s_body_is_the_error_s_message(sdk: str, service_with_wrong_key: Service) -> None:
+def test_the_body_of_a_refusal_is_the_message_of_the_error(sdk: str, service_with_wrong_key: Service) -> None:
     chat = hold(sdk, service_with_wrong_key, "gpt-4o", "What is a sluice?")
     assert chat["statuses"] == ["ready", "submitted", "error"]
     refusal = json.loads(chat["error"])
@@ -117,7 +117,7 @@ def test_a_refusal_s_body_is_the_error_s_message(sdk: str, service_with_wrong_ke
 
 
 @pytest.mark.parametrize("model", ["gpt-4o@endless", "gpt-4o@stall-3"], ids=["talking", "silent"])
-def test_stopping_is_quiet_and_closes_the_provider_s_connection(
+def test_stopping_is_quiet_and_closes_the_provider_connection(
     sdk: str, service: Service, simulator: Simulator, model: str, question: str
 ) -> None:
     with held(sdk, service, model, "--stop", question) as chat:

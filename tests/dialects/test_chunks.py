@@ -184,7 +184,7 @@ PROVIDERS: dict[str, tuple[list[object], list[Piece]]] = {
 
 
 @pytest.mark.parametrize(("events", "expected"), PROVIDERS.values(), ids=PROVIDERS)
-def test_a_provider_s_chunks_are_understood(events: list[object], expected: list[Piece]) -> None:
+def test_chunks_of_each_provider_are_understood(events: list[object], expected: list[Piece]) -> None:
     assert pieces(*events) == expected
 
 
@@ -403,7 +403,7 @@ def test_stray_lines_in_a_stream_make_a_marker_no_end(lines: bytes) -> None:
     assert failure(StrayLines(lines)).code == "up_empty"
 
 
-def test_an_error_in_stray_lines_is_the_provider_s() -> None:
+def test_an_error_in_stray_lines_is_one_of_the_provider() -> None:
     assert failure(says("a"), StrayLines(b'{"error":{"message":"boom"}}'), STOP, END).message == "boom"
 
 
@@ -576,7 +576,7 @@ def test_a_message_beside_the_deltas_is_told_where_no_text_was(events: list[obje
     assert finish == Finish("stop", None)
 
 
-def test_a_message_s_thought_is_told_before_its_text_and_once() -> None:
+def test_reasoning_in_a_message_is_told_once_before_its_text() -> None:
     message = {"choices": [{"message": {"reasoning_content": "Hm", "content": "Hi"}, "finish_reason": "stop"}]}
     assert pieces(message) == [Reasoning("Hm"), Text("Hi"), Finish("stop", None)]
     assert pieces(chunk({"reasoning": "Hm"}), message) == [Reasoning("Hm"), Text("Hi"), Finish("stop", None)]
@@ -629,7 +629,7 @@ def test_what_follows_the_end_marker_in_its_read_is_not_read() -> None:
     assert pieces([says("a"), END, says("EVIL"), b"not JSON"]) == [Text("a"), Finish("unknown", None)]
 
 
-def test_usage_may_come_before_the_end_and_a_later_null_does_not_take_it_away() -> None:
+def test_early_usage_is_kept_when_a_later_one_is_null() -> None:
     assert pieces(chunk({"content": "a"}, usage=USAGE), chunk({}, "stop", usage=None))[-1] == Finish("stop", USAGE)
 
 
@@ -755,7 +755,7 @@ def test_an_odd_field_costs_only_itself() -> None:
     assert pieces(halves, END)[-1] == Finish("unknown", {"total_tokens": 8})
 
 
-def test_numbers_that_json_does_not_know_are_tolerated_where_nobody_reads_them() -> None:
+def test_numbers_unknown_to_json_are_ignored_where_nobody_reads() -> None:
     event = b'{"choices":[{"delta":{"content":"a"},"logprobs":{"x":[NaN,-Infinity,1e400]}}]}'
     assert pieces(event, END) == [Text("a"), Finish("unknown", None)]
 
@@ -911,7 +911,7 @@ ERRORS: dict[str, tuple[object, int, str, str]] = {
 
 
 @pytest.mark.parametrize(("event", "status", "code", "message"), ERRORS.values(), ids=ERRORS)
-def test_an_error_in_the_stream_is_the_provider_s(event: object, status: int, code: str, message: str) -> None:
+def test_an_error_in_the_stream_is_one_of_the_provider(event: object, status: int, code: str, message: str) -> None:
     for reads in ([event], [says("a"), event], [says("a"), event, END], [[event, says("a"), END]]):
         found = failure(*reads)
         assert (found.status, found.code) == (status, code)
@@ -1050,22 +1050,22 @@ def test_an_error_of_nothing_beside_an_answer_is_none(harmless: dict[str, object
     assert pieces({**says("a"), **harmless}, {**STOP, **harmless}, END) == [Text("a"), Finish("stop", None)]
 
 
-def test_a_key_that_is_refused_in_the_stream_is_told_as_the_key_s_fault() -> None:
+def test_a_key_refused_in_the_stream_is_an_error_of_the_key() -> None:
     for error in ({"code": 401, "message": "User not found."}, {"message": f"Incorrect API key provided: {KEY}."}):
         found = failure({"error": error})
         assert (found.status, found.code) == (401, "provider_auth")
         assert found.message == "Groq API Key is incorrect. Please fix it in your profile settings."
 
 
-def test_an_error_s_text_shows_no_key() -> None:
+def test_the_text_of_an_error_shows_no_key() -> None:
     assert failure({"error": {"message": f"no: {KEY} and sk-other"}}).message == "no: [key] and [key]"
 
 
-def test_an_error_s_text_can_be_encoded_whatever_it_contains() -> None:
+def test_any_text_of_an_error_can_be_encoded() -> None:
     assert failure(b'{"error":{"message":"a \\ud83d b"}}').message.encode()
 
 
-def test_a_finish_reason_and_a_usage_can_be_encoded_whatever_they_contain() -> None:
+def test_any_finish_reason_and_any_usage_can_be_encoded() -> None:
     event = b'{"choices":[{"delta":{},"finish_reason":"\\ud83d"}],"usage":{"\\ud83d":"\\ud83d"}}'
     finish = pieces(event)[-1]
     assert isinstance(finish, Finish)
@@ -1080,7 +1080,7 @@ def test_a_failure_behind_good_pieces_comes_after_them() -> None:
         assert isinstance(failed, Failure)
 
 
-def test_an_answer_that_the_filter_stopped_before_its_first_word_is_a_refusal() -> None:
+def test_an_answer_filtered_before_its_first_word_is_a_refusal() -> None:
     found = failure(chunk({"content": ""}), chunk({}, "content_filter"), END)
     assert (found.status, found.code) == (400, "content_filter")
     assert found.message == "Groq's content filter stopped the answer."

@@ -339,7 +339,9 @@ BODIES: dict[str, tuple[int, object, tuple[int, str, str]]] = {
 
 
 @pytest.mark.parametrize(("status", "body", "expected"), BODIES.values(), ids=BODIES)
-def test_a_refusal_is_told_in_the_provider_s_words(status: int, body: object, expected: tuple[int, str, str]) -> None:
+def test_a_refusal_is_told_in_the_words_of_the_provider(
+    status: int, body: object, expected: tuple[int, str, str]
+) -> None:
     found = refuse(status, body)
     assert (found.status, found.code, found.message) == expected
 
@@ -468,7 +470,7 @@ NO_SENTENCE: list[object] = [
 
 
 @pytest.mark.parametrize("body", NO_SENTENCE, ids=lambda body: repr(body)[:40])
-def test_where_the_provider_says_nothing_readable_its_status_is_told(body: object) -> None:
+def test_a_refusal_without_readable_text_is_told_by_its_status(body: object) -> None:
     found = refuse(503, body)
     assert (found.status, found.code, found.message) == (
         503,
@@ -577,7 +579,7 @@ def house(base_url: str) -> Account:
     return Account("OpenAI", base_url, KEY, home="https://api.openai.com/v1")
 
 
-def test_the_host_is_named_where_it_is_not_the_provider_s() -> None:
+def test_the_host_is_named_where_it_is_not_the_usual_one() -> None:
     for base_url in ("https://llm.lab.example/v1", "http://LLM.lab.example:8080/v1/", "https://ada@llm.lab.example"):
         assert (
             refused(house(base_url), 500, {}, b"").message == "The server at llm.lab.example answered with status 500."
@@ -608,7 +610,7 @@ def test_a_path_that_is_not_there_hints_at_the_base_url(base_url: str, content: 
     assert told(404, content, house(base_url)) == message
 
 
-def test_a_key_of_the_operator_s_is_the_operator_s_to_fix() -> None:
+def test_a_refused_key_of_the_operator_names_the_operator() -> None:
     account = Account("Mistral", "", KEY, has_operators_key=True)
     sentence = "Mistral API Key is incorrect. Whoever runs this service has to fix it."
     assert refused(account, 401, {}, b"").message == sentence

@@ -47,7 +47,7 @@ def fed(*reads: bytes) -> list[bytes]:
 
 
 @pytest.mark.parametrize("stream", CORPUS.values(), ids=CORPUS)
-def test_a_stream_s_events_are_those_of_the_specification(stream: bytes) -> None:
+def test_events_of_a_stream_are_those_of_the_specification(stream: bytes) -> None:
     assert events(stream) == list(filter(None, data_of(stream)))
 
 
@@ -144,7 +144,7 @@ def test_a_line_without_an_end_is_given_up_at_the_cap(line: bytes) -> None:
     assert (failure.value.status, failure.value.code) == (500, "up_too_large")
 
 
-def test_a_stream_is_given_up_at_its_cap_though_its_events_are_small() -> None:
+def test_a_stream_of_small_events_is_given_up_at_its_cap() -> None:
     read = (b"data: " + b"x" * 1016 + b"\n\n") * 64
     reader = EventReader()
     for _ in range(MAX_STREAM_BYTES // len(read)):

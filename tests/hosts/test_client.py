@@ -20,7 +20,7 @@ class Channel:
         return True
 
 
-def test_a_unix_socket_keeps_the_server_s_deadline() -> None:
+def test_a_unix_socket_keeps_the_deadline_of_the_server() -> None:
     here, there = socket.socketpair()
     with here, there:
         here.settimeout(7)

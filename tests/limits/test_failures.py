@@ -181,9 +181,7 @@ def test_a_redis_that_answers_with_errors_is_done_without(
     assert warnings(caplog) == ["Redis cannot be used"]
 
 
-def test_after_a_failure_redis_is_looked_for_where_its_name_is_now(
-    make: Make, redis_server: Server, redis_url: str
-) -> None:
+def test_after_a_failure_the_name_of_redis_is_looked_up_again(make: Make, redis_server: Server, redis_url: str) -> None:
     """A server that has become a replica keeps its connections, and the name means another one."""
 
     def replica(peer: Peer) -> None:
@@ -202,9 +200,7 @@ def test_after_a_failure_redis_is_looked_for_where_its_name_is_now(
         wait_for(lambda: limiter.shared)
 
 
-def test_a_redis_that_is_far_away_is_used_once_the_connection_is_made(
-    make: Make, redis_server: Server, redis_url: str
-) -> None:
+def test_a_distant_redis_is_used_once_the_connection_is_made(make: Make, redis_server: Server, redis_url: str) -> None:
     """Each connection is answered only after a while, longer than anybody waits."""
     pass_on = onward_to(redis_server)
 
@@ -241,7 +237,7 @@ IS_USED = {"": False, "?ssl_cert_reqs=none": True, "?ssl_ca_certs={}": True}
 
 
 @pytest.mark.parametrize("options", IS_USED)
-def test_redis_behind_tls_must_be_who_it_says_unless_the_url_says_otherwise(
+def test_the_tls_name_of_redis_is_checked_unless_the_url_says_no(
     make: Make, redis_server: Server, redis_url: str, tmp_path: Path, options: str
 ) -> None:
     """Nobody has signed the certificates of Heroku's, whose users are told to look at none."""

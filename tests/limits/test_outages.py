@@ -82,7 +82,7 @@ def test_nobody_waits_for_a_redis_that_is_known_to_fail(make: Make, redis_server
         assert took(lambda: [seats(limiter, f"{number}") for number in range(200)]) < SOON * slack()
 
 
-def test_one_request_looks_whether_redis_is_back_and_no_other_waits(
+def test_one_request_probes_redis_and_no_other_waits(
     make: Make, redis_server: Server, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shared, "TURNS", 25)
@@ -144,7 +144,7 @@ print(limiter.shared, limiter.fallbacks)
 """
 
 
-def test_chats_that_are_ended_while_redis_is_silent_leave_nothing_behind(redis_url: str) -> None:
+def test_chats_ended_while_redis_is_silent_leave_nothing_behind(redis_url: str) -> None:
     """Half of them, and the other half are served; afterwards each answer is still that to its own question."""
     during, after = printed(GEVENT + BEGIN + PATIENT + OUTAGE, redis_url)
     served, slowest, rest = during.split(maxsplit=2)
@@ -163,7 +163,7 @@ def test_a_probe_that_never_ends_is_replaced_after_a_pause() -> None:
     assert breaker.enter() is State.CLOSED
 
 
-def test_the_wait_for_a_free_connection_is_not_held_against_redis(
+def test_waiting_for_a_free_connection_is_no_failure_of_redis(
     make: Make, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each answer takes 0.3 s, of the second that there is, and all of them two."""

@@ -53,7 +53,7 @@ def test_the_time_moves_on_with_each_request(make: Make, url: str) -> None:
     assert hits(limiter) == 1
 
 
-def test_after_what_was_said_there_is_room_though_somebody_kept_asking(make: Make, url: str) -> None:
+def test_there_is_room_after_retry_after_for_one_who_kept_asking(make: Make, url: str) -> None:
     limiter = make(url, rate_limit="1/2 seconds")
     limiter.hit("user")
     until = monotonic() + refused(lambda: limiter.hit("user"))
@@ -154,7 +154,7 @@ def test_redis_is_loaded_only_where_it_is_used(tmp_path: Path) -> None:
         "rediss://:s3cret@localhost?ssl_cert_reqs=s3cret",
     ],
 )
-def test_a_url_that_is_none_of_redis_is_refused_by_name_and_not_shown(url: str) -> None:
+def test_an_invalid_redis_url_is_refused_by_name_and_not_shown(url: str) -> None:
     with pytest.raises(SettingError, match=r"^REDIS_URL must be an address like ") as error:
         Limiter(Settings(redis_url=url))
     assert "s3cret" not in "".join(traceback.format_exception(error.value, limit=0))

@@ -241,7 +241,7 @@ print(*hits())
 """
 
 
-def test_a_process_that_can_start_no_thread_counts_alone_until_it_can(redis_url: str) -> None:
+def test_without_a_new_thread_a_process_counts_alone(redis_url: str) -> None:
     assert printed(BEGIN + PATIENT + NO_THREAD, redis_url) == ["False 1", "True 1"]
 
 
@@ -327,6 +327,6 @@ print(limiter.shared, limiter.fallbacks)
 """
 
 
-def test_a_chat_that_is_ended_while_redis_is_asked_leaves_no_slot_taken(redis_url: str) -> None:
+def test_a_chat_ended_while_redis_is_asked_leaves_no_slot_taken(redis_url: str) -> None:
     found = printed(GEVENT + BEGIN + PATIENT + GONE, redis_url)
     assert found == ["True 0"]

@@ -359,7 +359,7 @@ def test_each_file_of_the_page_forbids_what_is_not_its_own(service: Service, pat
 
 
 @pytest.mark.parametrize("name", ["index.html", "../page.py", "%2e%2e/page.py", "..%2fpage.py", "other.js"])
-def test_nothing_else_is_served_beside_the_scripts_and_the_styles(service: Service, name: str) -> None:
+def test_only_the_scripts_and_the_styles_are_served(service: Service, name: str) -> None:
     assert client.ask(service, f"/static/{name}", None, method="GET").status == 404
 
 

@@ -81,7 +81,7 @@ def test_a_saved_key_is_told_by_its_end_and_is_not_on_the_page(tab: Page) -> Non
     assert "Yours, ends in wxyz." in tab.evaluate(HELD)
 
 
-def test_a_key_that_is_typed_and_not_saved_is_gone_with_the_panel(tab: Page, keyless: Service) -> None:
+def test_a_key_that_was_not_saved_is_gone_with_the_panel(tab: Page, keyless: Service) -> None:
     open_panel(tab).get_by_label("OpenAI API key", exact=True).fill(KEY)
     assert KEY in tab.evaluate(HELD)
     tab.get_by_role("button", name="Close").click()
@@ -160,7 +160,7 @@ def test_that_a_key_is_gone_with_its_endpoint_is_said(tab: Page) -> None:
     expect(form.locator(".source")).to_have_text("Not set.")
 
 
-def test_what_the_service_has_set_is_told_and_that_it_comes_first(page: Page, service: Service) -> None:
+def test_settings_of_the_service_are_shown_as_coming_first(page: Page, service: Service) -> None:
     panel = open_panel(page, "azure")
     expect(panel.get_by_text("Signed in as local")).to_be_visible()
     expect(panel.locator("#policy")).to_have_text(re.compile("service itself has set comes first"))

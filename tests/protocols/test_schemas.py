@@ -29,7 +29,7 @@ def complaint(body: Any) -> str:  # noqa: ANN401 - anything may be sent
 # Settings.
 
 
-def test_a_chat_is_its_model_its_messages_and_what_else_the_answer_depends_on() -> None:
+def test_a_chat_has_all_that_its_answer_depends_on() -> None:
     assert load() == Chat("m", HELLO, None, None)
     assert load({"model": "m", "temperature": 0.5, "maxTokens": 7}) == Chat("m", HELLO, 0.5, 7)
     assert load({"model": "m", "temperature": None, "maxTokens": None}) == Chat("m", HELLO, None, None)
@@ -72,7 +72,7 @@ def test_what_else_frontends_send_is_ignored() -> None:
         "m" * 200,
     ],
 )
-def test_a_model_s_name_is_taken_as_it_is(model: str) -> None:
+def test_the_name_of_a_model_is_taken_as_it_is(model: str) -> None:
     assert load({"model": model}).model == model
 
 
@@ -369,7 +369,7 @@ GOOD: dict[str, tuple[object, list[dict[str, Any]]]] = {
 
 
 @pytest.mark.parametrize(("messages", "expected"), GOOD.values(), ids=GOOD)
-def test_messages_become_openai_s_with_no_other_keys(messages: object, expected: list[dict[str, Any]]) -> None:
+def test_messages_get_the_form_of_openai_without_other_keys(messages: object, expected: list[dict[str, Any]]) -> None:
     assert load(messages=messages).messages == expected
 
 

@@ -129,9 +129,7 @@ def test_any_text_comes_through_unchanged(hard: str, kind: type[Text | Reasoning
         ([[Reasoning("r")], [Text("a")], [Silence()]], [*block("reasoning", 1, "r"), *open_block("text", 2, "a")]),
     ],
 )
-def test_a_failure_is_the_end_and_no_success_follows_not_even_of_its_block(
-    before: list[list[Piece]], told: list[Any]
-) -> None:
+def test_after_a_failure_nothing_ends_with_success(before: list[list[Piece]], told: list[Any]) -> None:
     found = events(*before, LOST)
     assert found == START + told + failed(LOST)
     assert not {"finish", "finish-step"} & {event["type"] for event in found}
@@ -153,7 +151,7 @@ def test_a_reader_who_has_gone_is_told_nothing(before: list[list[Piece]]) -> Non
     assert b"error" not in b"".join(found)
 
 
-def test_a_reader_who_leaves_while_something_is_written_is_told_nothing() -> None:
+def test_a_reader_who_leaves_during_a_write_is_told_nothing() -> None:
     found = ui.frames(answer_of([Text("a")], [Text("b")]))
     next(found)
     with pytest.raises(Gone):

@@ -27,7 +27,7 @@ def test_a_model_without_a_deployment_is_not_found(service: Service) -> None:
 
 
 @pytest.mark.parametrize("missing", ["AZURE_OPENAI_ENDPOINT", "AZURE_GPT_35_TURBO_NAME"])
-def test_without_an_endpoint_or_a_deployment_its_resources_are_not_found(
+def test_without_endpoint_or_deployment_azure_is_not_found(
     processes: Processes, environment: Mapping[str, str], missing: str
 ) -> None:
     lacking = processes.service({name: value for name, value in environment.items() if name != missing})
@@ -35,7 +35,7 @@ def test_without_an_endpoint_or_a_deployment_its_resources_are_not_found(
     assert (reply.status, reply.json()["message"]) == (400, "Azure resources not found")
 
 
-def test_a_key_of_the_environment_never_travels_to_an_endpoint_of_a_profile(
+def test_no_environment_key_goes_to_an_endpoint_of_a_profile(
     processes: Processes, environment: Mapping[str, str], simulator: Simulator
 ) -> None:
     ours = {name: value for name, value in environment.items() if name != "AZURE_OPENAI_ENDPOINT"}
@@ -55,7 +55,7 @@ def set_endpoint(service: Service, simulator: Simulator) -> None:
     subprocess.run(command, cwd=ROOT, env=environment_without(changes), input=value, check=True, capture_output=True)
 
 
-def test_a_profile_s_key_goes_to_the_profile_s_endpoint(
+def test_a_key_of_a_profile_goes_to_the_endpoint_of_the_profile(
     processes: Processes, environment: Mapping[str, str], simulator: Simulator
 ) -> None:
     """The endpoint of the environment, which belongs to the key that is missing there, is not asked."""
@@ -71,7 +71,7 @@ def test_a_profile_s_key_goes_to_the_profile_s_endpoint(
 
 
 @pytest.mark.parametrize("accept", ["", "text/event-stream"])
-def test_a_profile_s_endpoint_on_this_machine_is_blocked_where_no_operator_allows_it(
+def test_a_local_endpoint_of_a_profile_is_blocked_by_default(
     guarding: Service, simulator: Simulator, accept: str
 ) -> None:
     before = simulator.requests()
@@ -95,7 +95,7 @@ HI = b'{"choices":[{"message":{"content":"Hi"},"finish_reason":"stop"}]}'
 ADDRESS = "93.184.215.14"
 
 
-def test_a_profile_s_public_endpoint_is_reached_at_its_address_over_the_proxy(
+def test_a_public_endpoint_of_a_profile_is_reached_by_the_proxy(
     processes: Processes, environment: Mapping[str, str], tmp_path: Path
 ) -> None:
     """A proxy on this machine is what makes a public address reachable in a test; TLS ends behind it."""

@@ -178,7 +178,7 @@ def test_a_key_that_a_provider_repeats_is_shown_to_nobody(
 # The endpoint rule: what is mixed from two sources is not asked at all.
 
 
-def test_the_environment_s_key_goes_to_no_endpoint_of_a_user_s(
+def test_no_environment_key_goes_to_an_endpoint_of_a_user(
     processes: Processes, environment: Mapping[str, str], simulator: Simulator
 ) -> None:
     """Nor to one of the environment's that a user has replaced."""
@@ -196,7 +196,7 @@ def test_the_environment_s_key_goes_to_no_endpoint_of_a_user_s(
 
 
 @pytest.mark.parametrize(("policy", "has"), [(FIRST, False), (OWN_FIRST, True), (OWN_FIRST, False)])
-def test_a_user_s_key_goes_to_no_endpoint_of_the_environment_s(
+def test_no_key_of_a_user_goes_to_an_environment_endpoint(
     services: Mapping[tuple[str, bool], Service], simulator: Simulator, policy: str, *, has: bool
 ) -> None:
     text, key = mark(), mark("key")
@@ -206,7 +206,7 @@ def test_a_user_s_key_goes_to_no_endpoint_of_the_environment_s(
 
 
 @pytest.mark.parametrize("policy", [FIRST, ALONE])
-def test_a_user_s_organization_does_not_go_with_the_environment_s_key(
+def test_no_organization_of_a_user_goes_with_another_key(
     services: Mapping[tuple[str, bool], Service], simulator: Simulator, policy: str
 ) -> None:
     text = mark()
@@ -215,7 +215,7 @@ def test_a_user_s_organization_does_not_go_with_the_environment_s_key(
     assert sent(simulator, text)["openai-organization"] == "org-ours"
 
 
-def test_the_environment_s_organization_does_not_go_with_a_user_s_key(
+def test_no_environment_organization_goes_with_a_key_of_a_user(
     services: Mapping[tuple[str, bool], Service], simulator: Simulator
 ) -> None:
     for policy, has in ((OWN_FIRST, True), (FIRST, False)):
@@ -236,7 +236,7 @@ def test_a_version_goes_with_the_key_of_its_source(
         assert seen(simulator, text)[0]["path"].endswith(path)
 
 
-def test_a_deployment_s_name_may_come_from_either(
+def test_the_name_of_a_deployment_may_come_from_either(
     services: Mapping[tuple[str, bool], Service], simulator: Simulator
 ) -> None:
     """It is a name and no secret: where it is asked for, and with whose key, is as before."""

@@ -121,7 +121,7 @@ def test_two_origin_headers_are_none(user: User, pair: tuple[str, str]) -> None:
         assert_unnamed(read(response_of(sock)))
 
 
-def test_where_there_is_no_page_there_is_nothing_to_allow_and_a_cache_is_still_told(user: User) -> None:
+def test_caches_are_told_where_no_page_is_allowed(user: User) -> None:
     assert_unnamed(user.ask("/api/profile"))
 
 
@@ -181,7 +181,7 @@ def test_a_cookie_is_a_login_for_named_origins_only(open_to_all: Service, simula
 
 
 @pytest.mark.parametrize(("origins", "allowed"), [((), False), (("https://app.example",), True), (("*",), False)])
-def test_this_machine_s_user_may_be_asked_for_by_named_pages_only(
+def test_only_named_pages_may_ask_for_the_local_user(
     tmp_path: Path, origins: tuple[str, ...], *, allowed: bool
 ) -> None:
     """Without a login, a page's origin is all there is to go by."""

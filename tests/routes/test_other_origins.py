@@ -142,7 +142,7 @@ def log_in(page: Page, user: User) -> None:
     page.context.add_cookies([{"name": name, "value": value, "url": user.service.url}])
 
 
-def test_a_page_of_a_named_origin_chats_with_the_session_s_cookie(
+def test_a_page_of_a_named_origin_chats_with_a_session_cookie(
     page: Page, elsewhere: Elsewhere, user: User, simulator: Simulator
 ) -> None:
     log_in(page, user)

@@ -148,7 +148,7 @@ def test_azure_begins_with_the_verdict_on_the_prompt(simulator: Simulator) -> No
 
 
 @pytest.mark.parametrize("segment", ["demo%40events-2", "demo@events-2", "%64emo%40events-2"])
-def test_azures_dated_path_names_the_deployment_and_the_body_does_not(simulator: Simulator, segment: str) -> None:
+def test_the_dated_path_of_azure_names_the_deployment(simulator: Simulator, segment: str) -> None:
     path = DATED.format(segment, "2024-10-21")
     answer = request(simulator, "POST", path, question("missing-in-the-body"), {"api-key": "k"})
     assert answer.status == 200

@@ -292,7 +292,7 @@ def test_an_answer_can_break_off_before_its_first_word(simulator: Simulator) -> 
     assert (ended, data.count(b"data: ")) == ("fin", 1)
 
 
-def test_an_answer_that_breaks_off_after_its_words_has_no_end_either(simulator: Simulator) -> None:
+def test_an_answer_cut_after_its_last_word_has_no_end_either(simulator: Simulator) -> None:
     with opened(simulator, "openai", "demo@events-2@cut-9") as connection:
         ended, data = connection.end(), connection.received
     assert (ended, data.count(b"data: ")) == ("fin", 3)

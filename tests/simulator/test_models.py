@@ -45,7 +45,7 @@ def test_azure_does_not_find_a_list_without_its_version(simulator: Simulator, pa
 
 @pytest.mark.parametrize("key", ["", "sk-refused"])
 @every_dialect
-def test_a_missing_or_refused_key_gets_the_words_that_a_chat_gets(simulator: Simulator, dialect: str, key: str) -> None:
+def test_a_missing_or_refused_key_is_refused_as_in_a_chat(simulator: Simulator, dialect: str, key: str) -> None:
     answer = request(simulator, "GET", MODELS[dialect], headers=bearer(key) if key else {})
     chat = MODELS[dialect].replace("models", "chat/completions")
     assert answer.status == 401

@@ -19,9 +19,7 @@ VALUES = {
 """Among them one that fills pages of its own."""
 
 
-def test_nothing_of_a_value_is_in_the_database_whatever_was_done_with_it(
-    open_store: OpenStore, database_url: str
-) -> None:
+def test_no_plain_value_is_in_the_database_after_any_change(open_store: OpenStore, database_url: str) -> None:
     store = open_store(FIRST)
     for (user, name), value in VALUES.items():
         store.profiles.set(user, name, value)
@@ -52,7 +50,7 @@ def test_nothing_that_was_in_plain_text_is_left_by_the_migration(database_url: s
 
 
 @pytest.mark.parametrize("revision", RELEASED)
-def test_not_even_what_had_been_replaced_before_is_left_in_the_file(tmp_path: Path, revision: str) -> None:
+def test_replaced_values_are_not_left_in_the_file(tmp_path: Path, revision: str) -> None:
     """SQLite leaves what was replaced or removed in the free parts of its file, unless it was built not to."""
     url = f"sqlite:///{tmp_path}/sluice.db"
     upgrade(url, revision)

@@ -115,7 +115,7 @@ def test_what_changes_while_it_is_read_is_not_remembered(memory: Cache[object], 
     assert memory.get("ada", far) == "two"
 
 
-def test_what_another_process_writes_while_it_is_read_is_read_again(memory: Cache[object], far: Far) -> None:
+def test_a_value_written_by_others_during_a_read_is_read_again(memory: Cache[object], far: Far) -> None:
     """And so is what it writes later."""
     other = Store(settings(f"sqlite:///{far.folder}/sluice.db")).profiles
 
@@ -205,7 +205,7 @@ def suppressed(memory: Cache[object], read: Callable[[], object]) -> None:
         memory.get("ada", read)
 
 
-def test_who_asks_after_a_change_does_not_share_what_was_read_before(memory: Cache[object], far: Far) -> None:
+def test_a_read_after_a_change_shares_no_earlier_result(memory: Cache[object], far: Far) -> None:
     """Whoever made the change: this process, or another."""
     other = Store(settings(f"sqlite:///{far.folder}/sluice.db")).profiles
     for change in (memory.forget, lambda user: other.set(user, "groq_api_key", "two")):
@@ -219,9 +219,7 @@ def test_who_asks_after_a_change_does_not_share_what_was_read_before(memory: Cac
         assert memory.get("ada", far) == "two"
 
 
-def test_in_an_outage_what_is_known_serves_for_five_minutes_and_nothing_else_does(
-    memory: Cache[object], far: Far, clock: Clock
-) -> None:
+def test_in_an_outage_cached_values_serve_for_five_minutes(memory: Cache[object], far: Far, clock: Clock) -> None:
     assert STALE_SECONDS == 300
     memory.get("ada", far)
     far.stop()
@@ -236,9 +234,7 @@ def test_in_an_outage_what_is_known_serves_for_five_minutes_and_nothing_else_doe
         memory.get("ada", far)
 
 
-def test_in_an_outage_the_database_is_asked_every_other_second_at_most(
-    memory: Cache[object], far: Far, clock: Clock
-) -> None:
+def test_an_outage_is_probed_every_other_second_at_most(memory: Cache[object], far: Far, clock: Clock) -> None:
     memory.get("ada", far)
     memory.get("bob", far)
     far.stop()
@@ -283,9 +279,7 @@ def test_only_an_outage_is_bridged(memory: Cache[object], far: Far, clock: Clock
     assert failure.value is LOCKED
 
 
-def test_what_is_gone_is_not_remembered_and_comes_back_in_no_outage(
-    memory: Cache[object], far: Far, clock: Clock
-) -> None:
+def test_a_deleted_value_does_not_come_back_in_an_outage(memory: Cache[object], far: Far, clock: Clock) -> None:
     memory.get("ada", far)
     far.answer = LookupError()
     clock.now += FRESH_SECONDS

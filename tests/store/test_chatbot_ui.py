@@ -23,7 +23,7 @@ BAD_ADDRESSES = [
 ]
 
 
-def test_each_profile_is_read_with_those_of_its_settings_that_are_asked_for(database_url: str) -> None:
+def test_each_profile_is_read_with_the_wanted_settings(database_url: str) -> None:
     hers = {"groq_api_key": "one", "openai_api_key": "", "mistral_api_key": "not asked for"}
     his = {"azure_openai_endpoint": "https://bob.example", "anthropic_api_key": "not known"}
     make_profiles(database_url, {EVE: {}, ADA: hers, BOB: his})
@@ -79,7 +79,7 @@ def test_both_may_live_in_one_database(postgres_url: str) -> None:
 
 
 @pytest.mark.parametrize("url", BAD_ADDRESSES)
-def test_what_is_no_database_s_address_is_a_sentence(url: str) -> None:
+def test_an_invalid_address_of_a_database_is_a_sentence(url: str) -> None:
     assert sentence(url) == "This is not the address of a database."
 
 

@@ -83,7 +83,7 @@ def test_work_that_fails_halfway_leaves_nothing(store: Store, database_url: str)
         *("postgres://ada:canary@db:port/x", "postgres://ada:a-part-of@canary@db/x"),
     ],
 )
-def test_what_is_no_database_s_address_is_refused_without_being_shown(url: str) -> None:
+def test_an_invalid_database_address_is_refused_and_not_shown(url: str) -> None:
     with pytest.raises(SettingError, match=r"^DATABASE_URL ") as error:
         Store(Settings(database_url=with_driver(url), vault_keys=(FIRST,)))
     assert "canary" not in str(error.value)

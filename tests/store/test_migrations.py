@@ -29,7 +29,7 @@ def values(store: Store) -> dict[tuple[str, str], str]:
 
 
 @pytest.mark.parametrize("revision", RELEASED)
-def test_the_database_of_every_release_is_brought_up_to_date_with_what_is_in_it(
+def test_the_database_of_every_release_is_migrated_with_its_rows(
     store: Store, database_url: str, revision: str
 ) -> None:
     released(database_url, revision, VALUES)
@@ -68,7 +68,7 @@ def test_a_database_of_a_newer_release_is_a_503_not_a_crash(open_store: OpenStor
     later.database.check()
 
 
-def test_processes_that_start_at_once_migrate_once_and_share_one_key(database_url: str) -> None:
+def test_processes_started_at_once_migrate_once_with_one_key(database_url: str) -> None:
     keys = "" if is_sqlite(database_url) else FIRST
     released(database_url, RELEASED[0], {})
     log = start_at_once(database_url, keys)

@@ -46,19 +46,19 @@ def give(database: Path, folder: int, mode: int, **others: int) -> str:
     return f"sqlite:///{database}"
 
 
-def test_a_group_that_may_write_can_use_another_s_database(database: Path) -> None:
+def test_a_group_that_may_write_can_use_a_foreign_database(database: Path) -> None:
     url = give(database, 0o775, 0o660)
     for _ in range(2):
         assert stranger.run(url) == (["None", "True", "one", "written"], "")
         assert database.stat().st_mode & 0o777 == 0o660, "or the owner's next start would shut the group out"
 
 
-def test_a_lock_that_is_the_owner_s_alone_is_done_without(database: Path) -> None:
+def test_a_lock_that_only_the_owner_may_open_is_skipped(database: Path) -> None:
     url = give(database, 0o775, 0o660, lock=0o600 if IS_ROOT else 0o660)
     assert stranger.run(url) == (["None", "True", "one", "written"], "")
 
 
-def test_a_vault_s_key_that_may_not_be_read_locks_settings_only(database: Path) -> None:
+def test_an_unreadable_vault_key_locks_settings_only(database: Path) -> None:
     url = give(database, 0o775, 0o660, key=0o600 if IS_ROOT else 0o000)
     said, log = stranger.run(url)
     assert said == ["None", "True", "vault_locked", "vault_locked"]

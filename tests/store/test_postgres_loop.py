@@ -101,7 +101,7 @@ def connections(url: str) -> int:
     return int(query(url, statement, name=BESIDE)[0][0])
 
 
-def test_its_name_is_looked_up_beside_the_loop_and_counts_for_tls(worker: Worker) -> None:
+def test_its_name_is_looked_up_in_a_thread_and_checked_by_tls(worker: Worker) -> None:
     """The driver's own library does not know the name, and would stop the loop to ask for it."""
     told = worker.calls()
     assert told.outcomes == RIGHT
@@ -115,7 +115,7 @@ def test_more_calls_than_connections_take_turns(worker: Worker) -> None:
     assert connections(worker.url) == MAX_CONNECTIONS
 
 
-def test_a_server_that_says_nothing_is_given_up_and_mixes_nothing_up_later(worker: Worker, postgres: Server) -> None:
+def test_a_silent_server_is_given_up_and_mixes_nothing_up(worker: Worker, postgres: Server) -> None:
     wait_for(lambda: worker.calls().outcomes == RIGHT)
     with postgres.paused():
         told = worker.calls()
@@ -125,7 +125,7 @@ def test_a_server_that_says_nothing_is_given_up_and_mixes_nothing_up_later(worke
         assert worker.calls().outcomes == RIGHT
 
 
-def test_calls_that_take_too_long_are_given_up_and_so_are_those_behind_them(worker: Worker) -> None:
+def test_slow_calls_are_given_up_with_those_behind_them(worker: Worker) -> None:
     wait_for(lambda: worker.calls().outcomes == RIGHT)
     told = worker.calls(2 * MAX_CONNECTIONS, sleep=30)
     assert told.outcomes == {"db_unavailable": 2 * MAX_CONNECTIONS}
@@ -134,7 +134,7 @@ def test_calls_that_take_too_long_are_given_up_and_so_are_those_behind_them(work
     wait_for(lambda: connections(worker.url) <= MAX_CONNECTIONS)  # or the server still works for nobody
 
 
-def test_a_server_that_says_nothing_is_waited_for_once_by_those_who_are_known(worker: Worker, postgres: Server) -> None:
+def test_known_users_wait_for_a_silent_server_once(worker: Worker, postgres: Server) -> None:
     """Each of them may find it out; from then on one asks now and then, and the others are answered from memory."""
     store = Store(settings(worker.url, FIRST))
     store.profiles.set("ada", "groq_api_key", "one")
@@ -148,7 +148,7 @@ def test_a_server_that_says_nothing_is_waited_for_once_by_those_who_are_known(wo
     assert told.slowest < CALL_SECONDS + slack()
 
 
-def test_a_server_that_is_gone_is_told_at_once_and_used_again_when_it_is_back(worker: Worker, postgres: Server) -> None:
+def test_a_lost_server_is_told_at_once_and_used_again_later(worker: Worker, postgres: Server) -> None:
     wait_for(lambda: worker.calls().outcomes == RIGHT)
     with postgres.stopped():
         for _ in range(2):

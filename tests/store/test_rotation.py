@@ -27,7 +27,7 @@ main()
 ROWS = "SELECT user_id, name, value, updated_at FROM settings ORDER BY user_id, name"
 
 
-def test_everything_gets_the_first_key_and_a_second_run_changes_nothing(
+def test_all_values_get_the_first_key_and_a_second_run_is_idle(
     open_store: OpenStore, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(profiles, "BATCH", 50)

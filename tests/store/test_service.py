@@ -109,7 +109,7 @@ def test_the_service_outlives_sqlite(processes: Processes, environment: Mapping[
     assert "Traceback" not in service.log.read_text()
 
 
-def test_no_worker_uses_a_connection_that_was_made_before_its_fork(
+def test_no_worker_uses_a_connection_from_before_its_fork(
     processes: Processes, postgres: Server, database_url: str
 ) -> None:
     """SQLite's locks are the process's, PostgreSQL's answers whoever's reads first: shared, both spoil what is read."""

@@ -42,7 +42,7 @@ def locked(database: Path) -> Iterator[None]:
         yield
 
 
-def test_its_files_are_their_owner_s_alone(store: Store, database: Path) -> None:
+def test_its_files_are_for_their_owner_alone(store: Store, database: Path) -> None:
     store.profiles.set("ada", "groq_api_key", "one")
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in database.parent.iterdir()}
     assert modes.keys() >= {"sluice.db", "sluice.db-wal", "sluice.db-shm", "sluice.db.key", "sluice.db.lock"}
@@ -66,7 +66,7 @@ def test_what_another_process_writes_is_read_at_once(store: Store, database: Pat
     assert store.profiles.settings("ada") == {}
 
 
-def test_a_locked_database_is_still_read_and_a_write_gives_up_in_time(store: Store, database: Path) -> None:
+def test_a_locked_database_is_read_and_a_write_gives_up_in_time(store: Store, database: Path) -> None:
     store.profiles.set("ada", "groq_api_key", "one")
     with locked(database):
         assert store.profiles.settings("ada") == {"groq_api_key": "one"}

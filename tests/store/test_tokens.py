@@ -65,7 +65,7 @@ def test_a_token_is_its_user_and_only_its_hash_is_kept(store: Store, database_ur
     wait_for(lambda: len(query(database_url, USED)) == 2)
 
 
-def test_what_is_not_quite_a_token_is_nobody_s(store: Store, open_store: OpenStore) -> None:
+def test_an_almost_valid_token_names_nobody(store: Store, open_store: OpenStore) -> None:
     name, token = store.tokens.create("ada")
     other = open_store()
     for kind, shown in made_up(token).items():
@@ -84,7 +84,7 @@ def test_whoever_has_a_token_is_told_exactly(store: Store, database_url: str) ->
     wait_for(lambda: len(query(database_url, USED)) == len(users))
 
 
-def test_a_revoked_token_is_nobody_s_at_once(store: Store, open_store: OpenStore, database_url: str) -> None:
+def test_a_revoked_token_names_nobody_at_once(store: Store, open_store: OpenStore, database_url: str) -> None:
     name, token = store.tokens.create("ada")
     _, kept = store.tokens.create("ada")
     assert store.tokens.user(token) == "ada"
@@ -132,7 +132,7 @@ def test_whether_there_ever_was_a_token(store: Store, open_store: OpenStore) -> 
     assert [each.tokens.exist() for each in (store, open_store())] == [True, True]
 
 
-def test_the_last_use_is_written_down_at_once_and_then_not_before_its_time(
+def test_the_first_use_is_written_at_once_and_later_ones_rarely(
     store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert RECORD_SECONDS == 60

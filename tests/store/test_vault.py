@@ -70,9 +70,7 @@ def test_a_row_that_was_copied_to_another_place_never_opens(store: Store, databa
     assert store.profiles.count_locked() == 2
 
 
-def test_what_cannot_be_decrypted_is_a_503_for_itself_alone_until_it_is_set_anew(
-    store: Store, database_url: str
-) -> None:
+def test_an_undecryptable_value_is_a_503_until_it_is_set_again(store: Store, database_url: str) -> None:
     kinds = list(spoiled("", "x" * 100))
     for user in kinds:
         store.profiles.set(user, "groq_api_key", "one")
@@ -89,7 +87,7 @@ def test_what_cannot_be_decrypted_is_a_503_for_itself_alone_until_it_is_set_anew
         assert store.profiles.settings(user) == {"groq_api_key": "two", "mistral_api_key": "another"}
 
 
-def test_with_another_key_everything_is_locked_and_nothing_is_lost(open_store: OpenStore) -> None:
+def test_with_another_key_all_is_locked_and_nothing_lost(open_store: OpenStore) -> None:
     open_store(FIRST).profiles.set("ada", "groq_api_key", "one")
     other = open_store(SECOND)
     assert is_locked(other, "ada", "groq_api_key")

@@ -29,7 +29,7 @@ def sqlite(database: Path, *keys: str) -> Store:
     return Store(settings(f"sqlite:///{database}", *keys))
 
 
-def test_the_key_file_is_its_owner_s_alone_and_outlives_the_process(database: Path) -> None:
+def test_the_key_file_is_private_and_outlives_the_process(database: Path) -> None:
     sqlite(database).profiles.set("ada", "groq_api_key", "one")
     file = Path(f"{database}.key")
     key = file.read_bytes()
@@ -47,7 +47,7 @@ def test_keys_that_are_given_need_no_file(database: Path) -> None:
     assert not Path(f"{database}.key").exists()
 
 
-def test_keys_that_are_given_later_open_what_the_file_s_key_encrypted(database: Path) -> None:
+def test_later_keys_open_what_the_key_file_encrypted(database: Path) -> None:
     sqlite(database).profiles.set("ada", "groq_api_key", "one")
     later = sqlite(database, FIRST)
     assert later.profiles.settings("ada") == {"groq_api_key": "one"}
@@ -58,7 +58,7 @@ def test_keys_that_are_given_later_open_what_the_file_s_key_encrypted(database: 
     assert sqlite(database, FIRST).profiles.settings("ada") == {"groq_api_key": "one"}
 
 
-def test_without_its_file_a_database_is_locked_until_the_file_is_back(database: Path) -> None:
+def test_a_database_is_locked_until_its_key_file_is_back(database: Path) -> None:
     sqlite(database).profiles.set("ada", "groq_api_key", "one")
     file, saved = Path(f"{database}.key"), database.parent / "saved"
     file.rename(saved)
@@ -79,7 +79,7 @@ def test_without_its_file_a_database_is_locked_until_the_file_is_back(database: 
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage", b"\xff" * 44, FIRST.encode()[:40], b"\0", None])
-def test_a_key_file_that_is_none_is_a_503_and_the_service_recovers(database: Path, content: bytes | None) -> None:
+def test_an_invalid_key_file_is_a_503_and_can_be_mended(database: Path, content: bytes | None) -> None:
     file = Path(f"{database}.key")
     file.parent.mkdir()
     if content is None:

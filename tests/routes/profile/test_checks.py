@@ -42,7 +42,7 @@ def test_a_key_that_does_not_work_is_told_in_a_sentence(user: User, simulator: S
 
 
 @pytest.mark.parametrize(("name", "provider"), KEYS.items(), ids=KEYS)
-def test_without_a_key_of_one_s_own_there_is_nothing_to_try(
+def test_without_a_key_in_the_profile_there_is_nothing_to_try(
     user: User, simulator: Simulator, name: str, provider: Provider
 ) -> None:
     """The environment's is not the user's to try."""
@@ -60,7 +60,7 @@ def test_an_organization_is_tried_with_its_key(user: User, simulator: Simulator)
     assert dict(request["headers"])["openai-organization"] == "org-own"
 
 
-def test_azure_is_tried_at_one_s_own_endpoint_only(user: User, simulator: Simulator) -> None:
+def test_azure_is_tried_at_an_endpoint_of_the_profile_only(user: User, simulator: Simulator) -> None:
     key = mark("key")
     user.has(azure_openai_api_key=key)
     assert told(user.check("azure_openai_api_key")) == (400, "missing_key", "Azure resources not found")
@@ -102,7 +102,7 @@ def strict(processes: Processes, login_environment: Mapping[str, str]) -> Servic
     return processes.service({**login_environment, "RATE_LIMIT": "4/minute", "MAX_STREAMS_PER_USER": "1"})
 
 
-def test_a_silent_provider_is_given_up_and_one_try_at_a_time_is_made(strict: Service, simulator: Simulator) -> None:
+def test_one_check_at_a_time_is_made_and_silence_given_up(strict: Service, simulator: Simulator) -> None:
     key = f"{mark('key')}@hang"
     user = somebody(strict).has(groq_api_key=key)
     started = time.monotonic()

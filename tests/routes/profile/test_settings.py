@@ -79,11 +79,11 @@ def test_a_setting_is_replaced_by_the_next(user: User) -> None:
     ("key", "last"),
     [("x" * 7 + "1234", None), ("x" * 8 + "1234", "1234"), ("1234", None), ("x" * 496 + "1234", "1234")],
 )
-def test_the_last_four_of_a_key_are_shown_if_that_gives_little_away(user: User, key: str, last: str | None) -> None:
+def test_the_last_four_of_a_long_key_are_shown(user: User, key: str, last: str | None) -> None:
     assert user.put("openai_api_key", key).json()["lastFour"] == last
 
 
-def test_of_the_environment_s_keys_nothing_is_shown(user: User, environment: Mapping[str, str]) -> None:
+def test_nothing_of_the_keys_in_the_environment_is_shown(user: User, environment: Mapping[str, str]) -> None:
     shown = user.ask("/api/profile").body.decode() + user.ask("/api/keys").body.decode()
     for name, value in environment.items():
         assert value not in shown
@@ -121,9 +121,7 @@ NO_TEXT: list[object] = [None, 7, 1.5, True, [], ["x"], {}, {"value": "x"}]
 
 
 @pytest.mark.parametrize(("_provider", "setting"), SETTINGS.values(), ids=SETTINGS)
-def test_what_cannot_be_a_value_is_refused_in_a_sentence_and_not_kept(
-    user: User, _provider: object, setting: Field
-) -> None:
+def test_an_impossible_value_is_refused_and_not_kept(user: User, _provider: object, setting: Field) -> None:
     for value in [*BAD[setting.form], *NO_TEXT]:
         reply = user.put(setting.name, value)
         assert told(reply) == (400, "bad_body", f"{setting.name} {SENTENCES[setting.form]}"), value
@@ -178,7 +176,7 @@ def test_a_wrong_method_is_told_the_right_ones(user: User, method: str, path: st
         (b'{"value": "' + b" " * 11 * 1024**2 + b'x"}', {}, 413, "too_large"),
     ],
 )
-def test_a_body_is_read_as_a_chat_s_is(
+def test_a_body_is_read_as_that_of_a_chat_is(
     user: User, body: bytes, headers: dict[str, str], status: int, code: str
 ) -> None:
     if code == "too_large":
@@ -212,7 +210,7 @@ def test_no_answer_about_a_profile_is_kept_on_the_way(user: User) -> None:
         assert reply.headers["Content-Type"] == "application/json"
 
 
-def test_what_the_vault_cannot_decrypt_is_told_and_can_be_set_anew(tmp_path: Path) -> None:
+def test_an_undecryptable_value_is_told_and_can_be_set_again(tmp_path: Path) -> None:
     """Nobody is shut out of his own profile, and a chat says that it is not his fault."""
     keys = [(Fernet.generate_key().decode(),) for _ in range(2)]
     settings = [Settings(database_url=f"sqlite:///{tmp_path}/sluice.db", vault_keys=key) for key in keys]
@@ -232,7 +230,7 @@ def test_what_the_vault_cannot_decrypt_is_told_and_can_be_set_anew(tmp_path: Pat
     assert [shown()[name] for name in told_of] == [True, False, "6789"]
 
 
-def test_where_the_environment_alone_counts_a_profile_is_kept_and_not_used(
+def test_with_environment_only_a_profile_is_kept_and_unused(
     processes: Processes, login_environment: Mapping[str, str], simulator: Simulator
 ) -> None:
     """Its owner sees that, and may try his key all the same."""
