@@ -155,6 +155,22 @@ class Processes:
         return service
 
 
+def printed(module: str, *arguments: str, is_patched: bool = False) -> str:
+    """Run one of the tests' programs in a process of its own, patched by gevent or not; return what it prints."""
+    runner = ["-m", "gevent.monkey", "--module"] if is_patched else ["-m"]
+    done = subprocess.run(
+        [sys.executable, *runner, module, *arguments],
+        cwd=ROOT,
+        env=environment_without({}),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
 def procfile(name: str) -> list[str]:
     """Return the command of a line of the Procfile."""
     lines = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())

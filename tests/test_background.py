@@ -1,8 +1,5 @@
 """The rules of the thread beside the requests."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from threading import Event, Thread, current_thread, stack_size
 from threading import enumerate as threads
@@ -10,7 +7,7 @@ from threading import enumerate as threads
 import pytest
 
 from app.background import Background
-from tests.processes import ROOT, wait_for
+from tests.processes import printed, wait_for
 
 SECONDS = 30
 
@@ -108,26 +105,6 @@ def test_a_thread_that_cannot_be_started_is_tried_again() -> None:
     assert len(work.threads) == 1
 
 
-FORK = """
-import os, threading
-from app.background import Background
-done, go_on = threading.Event(), threading.Event()
-background = Background(lambda: (done.set(), go_on.wait()))
-background.wake()
-done.wait()
-with background._lock:  # as another thread of the parent may hold it
-    child = os.fork()
-if not child:
-    done.clear()
-    print(background.is_running, background.wake(), done.wait(20), flush=True)
-    os._exit(0)
-os.waitpid(child, 0)
-print(background.is_running)
-"""
-
-
-@pytest.mark.parametrize("patch", ["", "from gevent import monkey; monkey.patch_all()"], ids=["threads", "gevent"])
-def test_a_forked_process_starts_a_thread_of_its_own(patch: str) -> None:
-    command = [sys.executable, "-c", patch + FORK]
-    done = subprocess.run(command, cwd=ROOT, env=os.environ, capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout.splitlines() == ["False True True", "True"]
+@pytest.mark.parametrize("is_patched", [False, True], ids=["threads", "gevent"])
+def test_a_forked_process_starts_a_thread_of_its_own(*, is_patched: bool) -> None:
+    assert printed("tests.forked", is_patched=is_patched).splitlines() == ["False True True", "True"]

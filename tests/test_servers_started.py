@@ -17,14 +17,6 @@ from tests.servers import Server
 
 QUESTIONS = {"postgres": (b"\0\0\0\x08\x04\xd2\x16\x2f", b"N"), "redis_server": (b"PING\r\n", b"-NOAUTH")}
 """What either answers to a stranger: PostgreSQL that it has no TLS, Redis that it wants a password."""
-KILLED = """
-import os, signal
-from tests import servers
-with servers.postgres() as store, servers.redis_server() as counter, servers.nginx(9) as proxy:
-    for server in (store, counter, proxy):
-        print(server.port, server.folder, flush=True)
-    os.kill(os.getpid(), signal.SIGKILL)
-"""
 
 
 def test_postgres_comes_back_at_the_same_url_with_its_rows(postgres: Server, postgres_url: str) -> None:
@@ -94,7 +86,8 @@ def test_the_proxy_skips_a_lost_instance_but_repeats_nothing() -> None:
 
 
 def test_no_server_outlives_a_killed_process_that_started_it() -> None:
-    killed = subprocess.run([sys.executable, "-c", KILLED], cwd=ROOT, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "tests.killed"]
+    killed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     started = [line.split() for line in killed.stdout.splitlines()]
     assert len(started) == 3, killed.stderr
     for port, folder in started:

@@ -15,15 +15,6 @@ from tests.processes import ROOT, environment_without, wait_for
 from tests.store.stores import FIRST, SECOND, THIRD, OpenStore, at_once, patiently, query, sealed
 
 NAMES = [f"setting-{number:03}" for number in range(80)]
-SLOWLY = """
-import sys
-from app.store import profiles
-from flask.cli import main
-profiles.BATCH = 4
-sys.argv[1:] = ["--app", "wsgi", "vault", "rotate"]
-main()
-"""
-"""The command in many steps, so that it can be killed between two."""
 ROWS = "SELECT user_id, name, value, updated_at FROM settings ORDER BY user_id, name"
 
 
@@ -67,7 +58,7 @@ def test_a_rotation_that_is_killed_goes_on_where_it_stopped(open_store: OpenStor
         serving.add(user, dict.fromkeys(NAMES, "one"))
     before = sealed(database_url)
     environment = environment_without({"DATABASE_URL": database_url, "VAULT_KEYS": f"{SECOND},{FIRST}"})
-    rotate = subprocess.Popen([sys.executable, "-c", SLOWLY], cwd=ROOT, env=environment)
+    rotate = subprocess.Popen([sys.executable, "-m", "tests.store.rotating"], cwd=ROOT, env=environment)
     first = "SELECT value FROM settings WHERE user_id = 'user-0' AND name = 'setting-000'"
     wait_for(lambda: query(database_url, first) != [(before["user-0", "setting-000"],)], 60)
     rotate.kill()

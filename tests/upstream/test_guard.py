@@ -2,8 +2,6 @@
 
 import socket
 import ssl
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
@@ -17,7 +15,7 @@ from app.upstream.dial import Proxy, dial
 from app.upstream.egress import Origin
 from tests.far import Far, Peer
 from tests.far.scripts import forwarding
-from tests.processes import ROOT
+from tests.processes import printed
 
 from .addresses import LOOPBACK, NOT_PUBLIC
 from .internet import ALSO_PUBLIC, PUBLIC, PUBLIC_6, Internet
@@ -223,26 +221,6 @@ def line_of(request: bytes) -> str:
 
 # In gevent's loop, whose resolver and sockets are its own.
 
-IN_LOOP = """
-from gevent import monkey; monkey.patch_all()
-import socket, ssl, sys
-from app.dialects import completions
-from app.failure import Failure
-from app.upstream.account import Account
-from app.upstream.call import Call
-from app.upstream.dial import Proxy, dial
-from app.upstream.egress import Origin
-found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, int(sys.argv[1]))) for address in sys.argv[3:]]
-if found:
-    socket.getaddrinfo = lambda *_, **__: found
-try:
-    origin = Origin("https", sys.argv[2], int(sys.argv[1]))
-    call = Call(Account("Azure OpenAI", "", "k"), completions, 0)
-    dial(origin, ssl.create_default_context(), Proxy("", ""), 5, call, public_only=True)
-except Failure as failure:
-    print(failure.code)
-"""
-
 
 @pytest.mark.parametrize("leads", [["127.0.0.1"], ["127.0.0.1", PUBLIC], [PUBLIC, "127.0.0.1"]], ids=str)
 def test_a_name_is_judged_in_a_loop_of_gevent_too(listener: socket.socket, leads: list[str]) -> None:
@@ -257,5 +235,4 @@ def test_a_host_is_judged_in_a_loop_of_gevent_too(listener: socket.socket, host:
 
 
 def said_in_loop(*arguments: str) -> str:
-    command = [sys.executable, "-c", IN_LOOP, *arguments]
-    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=120).stdout
+    return printed("tests.upstream.guarded", *arguments, is_patched=True)

@@ -1,8 +1,6 @@
 """Look-ups that take long: whom they hold up, and whose they are until they end."""
 
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
@@ -14,7 +12,7 @@ import pytest
 from app.failure import Failure
 from app.upstream.names import MAX_LOOKUPS, MAX_LOOKUPS_PER_USER, Address, Names
 from app.wait import wait_alone
-from tests.processes import ROOT, wait_for
+from tests.processes import printed, wait_for
 
 pytestmark = pytest.mark.usefixtures("_no_leak")
 
@@ -125,33 +123,7 @@ def test_a_name_that_is_not_found_is_told_to_all_who_asked(names: Names, resolve
                 one.result()
 
 
-IN_LOOP = """
-from gevent import monkey; monkey.patch_all()
-import _socket, socket, time, gevent
-from app.upstream.names import Names
-from app.wait import find, start_thread, wait_alone
-nap, resolve = monkey.get_original("time", "sleep"), _socket.getaddrinfo
-def look_up(host, *rest, **more):
-    if host.startswith("slow"):
-        nap(60)
-    return resolve("127.0.0.1", *rest, **more)
-_socket.getaddrinfo = look_up
-names = Names(start_thread, find)
-def give_up(number):
-    try:
-        names.addresses("slow", 80, time.monotonic() + 0.1, wait_alone, f"user{number}")
-    except TimeoutError:
-        return True
-print(all(one.value for one in gevent.joinall([gevent.spawn(give_up, number) for number in range(20)])))
-until = time.monotonic() + 20
-for names, user in ((names, "ada"), (Names(), None)):
-    print(names.addresses("quick", 80, until, wait_alone, user)[0][1])
-print(socket.getaddrinfo("quick", 80)[0][4], time.monotonic() < until)
-"""
-
-
 def test_slow_names_of_users_take_no_thread_of_the_loop() -> None:
     """Gevent has ten for all the names of a process, the database's among them."""
-    command = [sys.executable, "-c", IN_LOOP]
-    said = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=60).stdout
+    said = printed("tests.upstream.slow_names", is_patched=True)
     assert said.split("\n")[:4] == ["True", "('127.0.0.1', 80)", "('127.0.0.1', 80)", "('127.0.0.1', 80) True"]

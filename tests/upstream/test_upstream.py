@@ -1,8 +1,6 @@
 """What all questions share: no key, and no header that anything but the question decides."""
 
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
@@ -16,7 +14,7 @@ from app.upstream import Upstream
 from app.upstream.account import Account
 from tests.far import Far
 from tests.far.scripts import LAST, answering, chunked
-from tests.processes import ROOT, environment_without
+from tests.processes import printed
 
 BODY = {"model": "m", "messages": [{"role": "user", "content": "Hello?"}]}
 ANSWER = (
@@ -81,26 +79,10 @@ def test_the_query_and_the_path_are_those_of_the_base_url(server: Far, upstream:
     assert line == b"POST /v1/deployments/a%20b/chat/completions?api-version=1 HTTP/1.1"
 
 
-FIRST_QUESTION = """
-import sys
-from app.config import Settings
-from app.dialects import completions
-from app.upstream import Upstream
-from app.upstream.account import Account
-started = set()
-sys.addaudithook(lambda event, _: started.add(event))
-body = {"model": "m", "messages": []}
-answer = Upstream(Settings()).ask(Account("L", sys.argv[1], "k"), completions, "/chat/completions", body)
-print("socket.connect" in started, started & {"subprocess.Popen", "os.fork", "os.posix_spawn", "os.system", "os.exec"})
-"""
-
-
 def test_the_first_question_of_a_process_runs_no_program(server: Far) -> None:
     """The SDK would look for what machine this is; the first two thousand chats of a worker, two thousand times."""
     server.play(answering(ANSWER))
-    command = [sys.executable, "-c", FIRST_QUESTION, server.url]
-    options = {"cwd": ROOT, "env": environment_without({}), "text": True, "timeout": 60}
-    assert subprocess.check_output(command, **options) == "True set()\n"  # type: ignore[call-overload]
+    assert printed("tests.upstream.first_question", server.url) == "True set()\n"
 
 
 @pytest.mark.parametrize("key", ["", " ", "a b", "a\n", "a\r\nX-Evil: 1", "é", "a\0", "\u2028", "a\t", "\x7f"])
