@@ -20,11 +20,15 @@ PROMPT = f"prompt{uuid.uuid4().hex}"
 
 
 class Client:
-    """One connection to the service. `received` is all that came, `ended` is how it ended: `fin` or `reset`."""
+    """One connection to the service.
+
+    `received` is all that came, `first_at` is when that began, `ended` is how it ended: `fin` or `reset`.
+    """
 
     def __init__(self, sock: socket.socket) -> None:
         self.socket = sock
         self.received = b""
+        self.first_at = 0.0
         self.ended = ""
 
     def send(self, data: bytes) -> None:
@@ -37,6 +41,7 @@ class Client:
         try:
             data = self.socket.recv(size)
             self.ended = self.ended or ("" if data else "fin")
+            self.first_at = self.first_at or time.monotonic()
         except TimeoutError:
             pass
         except ConnectionError:
@@ -70,6 +75,18 @@ class Client:
             self.take(deadline - time.monotonic())
         assert self.ended, f"still open after {seconds} s: {self.received[-500:]!r}"
         return self.ended
+
+    def finish(self, seconds: float = SECONDS) -> "Answer":
+        """Read one answer to where its framing says that it ends, or to the end of the connection; return it."""
+        while not self.ended and not self._is_over():
+            assert self.take(seconds, 256 * 1024) or self.ended, f"nothing for {seconds} s: {self.received[-500:]!r}"
+        return next(reversed(self.answers()), Answer(0, {}, b"", whole=False))
+
+    def _is_over(self) -> bool:
+        """Tell whether an answer is whole; of one in chunks, only when its last bytes look like it."""
+        if b"chunked" in self.received[:1024] and not self.received.endswith(b"0\r\n\r\n"):
+            return False
+        return any(answer.whole and answer.status >= 200 for answer in self.answers())
 
     def leave(self, way: str) -> float:
         """Leave with a `fin`, with a `reset`, or by a `half` close, after which one can still read; return when."""
@@ -183,12 +200,12 @@ def _answers(data: bytes) -> Iterator[Answer]:
 
 def _unchunked(data: bytes) -> tuple[bytes, bytes, bool]:
     """Return the body as far as it came, what follows it, and whether it came to its last chunk."""
-    body = b""
-    while b"\r\n" in data:
-        size, _, rest = data.partition(b"\r\n")
-        length = int(size, 16)
+    found: list[bytes] = []
+    at = 0
+    while (end := data.find(b"\r\n", at)) >= 0:
+        start, length = end + 2, int(data[at:end], 16)
         if not length:
-            return body, rest[2:], rest.startswith(b"\r\n")
-        body += rest[:length]
-        data = rest[length + 2 :]
-    return body, b"", False
+            return b"".join(found), data[start + 2 :], data.startswith(b"\r\n", start)
+        found.append(data[start : start + length])
+        at = start + length + 2
+    return b"".join(found), b"", False

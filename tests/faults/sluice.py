@@ -14,15 +14,13 @@ from dataclasses import dataclass, field
 from threading import Thread
 from typing import Any
 
-import httptools
-
 from tests.canaries.marks import found, known
 from tests.far import Far, Script
 from tests.faults import pulse
 from tests.faults.worker import descriptors
 from tests.machine import slack
 from tests.processes import Processes, Service, procfile, wait_for
-from tests.raw import KEY, PROMPT
+from tests.raw import KEY, PROMPT, Client
 
 SECONDS = 30
 """How long anything may take before a test gives up."""
@@ -85,8 +83,8 @@ def environment(far: Far, **changes: str) -> dict[str, str]:
 class Seen:
     """An answer, in the bytes that came, and when. `whole` tells whether its framing says that this was all."""
 
-    raw: bytearray = field(default_factory=bytearray)
-    body: bytearray = field(default_factory=bytearray)
+    raw: bytes = b""
+    body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     status: int = 0
     whole: bool = False
@@ -114,13 +112,13 @@ class Seen:
 
     def parts(self) -> list[dict[str, Any]]:
         """Return the JSON of server-sent events, in their order."""
-        return [json.loads(block[6:]) for block in bytes(self.body).split(b"\n\n") if block.startswith(b"data: {")]
+        return [json.loads(block[6:]) for block in self.body.split(b"\n\n") if block.startswith(b"data: {")]
 
     def text(self) -> str:
         """Return the answer's text in either protocol."""
         if self.headers["content-type"] == "text/event-stream":
             return "".join(part["delta"] for part in self.parts() if part["type"] == "text-delta")
-        return bytes(self.body).decode()
+        return self.body.decode()
 
 
 class Call:
@@ -128,49 +126,23 @@ class Call:
 
     def __init__(self, port: int, request: bytes) -> None:
         self.seen = Seen()
-        self._parser = httptools.HttpResponseParser(self)
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=SECONDS)
+        self.client = Client(socket.create_connection(("127.0.0.1", port), timeout=SECONDS))
         self.seen.sent_at = time.monotonic()
-        self.socket.sendall(request)
+        self.client.send(request)
 
     def begin(self) -> None:
         """Read until the head is here."""
-        while not self.seen.status:
-            assert self._take()
+        self.client.until(b"\r\n\r\n")
 
     def finish(self) -> Seen:
         """Read to the answer's end, and let go."""
-        while not self.seen.whole and self._take():
-            pass
-        self.seen.ended_at = time.monotonic()
-        self.socket.close()
-        assert found(bytes(self.seen.raw), CANARIES) == [], "an answer shows a key"
-        return self.seen
-
-    def _take(self) -> bool:
-        try:
-            data = self.socket.recv(256 * 1024)
-        except ConnectionResetError:
-            return False
-        self.seen.first_at = self.seen.first_at or time.monotonic()
-        self.seen.raw += data
-        if data:
-            self._parser.feed_data(data)
-        return bool(data)
-
-    # What httptools calls.
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.seen.headers[name.decode().lower()] = value.decode()
-
-    def on_headers_complete(self) -> None:
-        self.seen.status = self._parser.get_status_code()
-
-    def on_body(self, data: bytes) -> None:
-        self.seen.body += data
-
-    def on_message_complete(self) -> None:
-        self.seen.whole = True
+        seen, answer = self.seen, self.client.finish()
+        seen.first_at, seen.ended_at = self.client.first_at, time.monotonic()
+        self.client.socket.close()
+        seen.raw, seen.body, seen.whole = self.client.received, answer.body, answer.whole
+        seen.status, seen.headers = answer.status, answer.headers
+        assert found(seen.raw, CANARIES) == [], "an answer shows a key"
+        return seen
 
 
 class Sluice:
