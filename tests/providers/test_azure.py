@@ -1,5 +1,6 @@
 """What only Azure can refuse, before anything is sent."""
 
+import json
 import ssl
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from app.config import Settings
 from app.failure import Failure
 from app.providers import PROVIDERS, account_for, placed
 from app.upstream import Upstream
-from tests.client import chat
+from tests.client import ask, chat
 from tests.far import Far
 from tests.far.scripts import answering, forwarding, whole
 from tests.processes import ROOT, Processes, Service, Simulator, environment_without
@@ -40,19 +41,17 @@ def test_no_environment_key_goes_to_an_endpoint_of_a_profile(
 ) -> None:
     ours = {name: value for name, value in environment.items() if name != "AZURE_OPENAI_ENDPOINT"}
     mixed = processes.fresh_service({**ours, "ENDPOINT_ALLOWLIST": simulator.url})
-    set_endpoint(mixed, simulator)
+    put(mixed, "azure_openai_endpoint", f"{simulator.url}/azure")
     before = simulator.requests()
     reply = chat(mixed, "azure", "gpt-3.5-turbo")
     assert (reply.status, reply.json()["message"]) == (400, "Azure resources not found")
     assert simulator.requests() == before
 
 
-def set_endpoint(service: Service, simulator: Simulator) -> None:
-    """Set the simulator as the profile's endpoint, as where it is allowed."""
-    command = [str(Path(sys.executable).parent / "flask"), "--app", "wsgi", "profile", "set", "azure_openai_endpoint"]
-    changes = {"DATABASE_URL": f"sqlite:///{service.database}", "ENDPOINT_ALLOWLIST": simulator.url}
-    value = f"{simulator.url}/azure".encode()
-    subprocess.run(command, cwd=ROOT, env=environment_without(changes), input=value, check=True, capture_output=True)
+def put(service: Service, name: str, value: str) -> None:
+    """Set a setting in the profile of the local user."""
+    body = json.dumps({"value": value}).encode()
+    assert ask(service, f"/api/profile/settings/{name}", body, method="PUT").status == 200
 
 
 def test_a_key_of_a_profile_goes_to_the_endpoint_of_the_profile(
@@ -62,10 +61,10 @@ def test_a_key_of_a_profile_goes_to_the_endpoint_of_the_profile(
     ours = {name: value for name, value in environment.items() if name != "AZURE_OPENAI_API_KEY"}
     others = {"AZURE_OPENAI_ENDPOINT": "http://127.0.0.1:9", "ENDPOINT_ALLOWLIST": simulator.url}
     own = processes.fresh_service({**ours, **others})
-    own.profile_set("azure_openai_api_key", "azure-own-key")
+    put(own, "azure_openai_api_key", "azure-own-key")
     assert chat(own, "azure", "gpt-3.5-turbo").json()["message"] == "Azure resources not found"
-    set_endpoint(own, simulator)  # which removes the key that was there
-    own.profile_set("azure_openai_api_key", "azure-own-key")
+    put(own, "azure_openai_endpoint", f"{simulator.url}/azure")  # which removes the key that was there
+    put(own, "azure_openai_api_key", "azure-own-key")
     assert chat(own, "azure", "gpt-3.5-turbo").status == 200
     assert dict(simulator.requests()[-1]["headers"])["api-key"] == "azure-own-key"
 
@@ -86,8 +85,11 @@ def guarding(processes: Processes, environment: Mapping[str, str], simulator: Si
     """A service whose user chose this machine while the operator allowed it."""
     ours = {name: value for name, value in environment.items() if name != "AZURE_OPENAI_API_KEY"}
     service = processes.fresh_service(ours)
-    set_endpoint(service, simulator)
-    service.profile_set("azure_openai_api_key", "azure-own-key")
+    command = [str(Path(sys.executable).parent / "flask"), "--app", "wsgi", "profile", "set", "azure_openai_endpoint"]
+    changes = {"DATABASE_URL": f"sqlite:///{service.database}", "ENDPOINT_ALLOWLIST": simulator.url}
+    value = f"{simulator.url}/azure".encode()
+    subprocess.run(command, cwd=ROOT, env=environment_without(changes), input=value, check=True, capture_output=True)
+    put(service, "azure_openai_api_key", "azure-own-key")
     return service
 
 
@@ -108,8 +110,8 @@ def test_a_public_endpoint_of_a_profile_is_reached_by_the_proxy(
         proxy.play(forwarding(provider.port))
         trusted = {"SSL_CERT_FILE": str(tmp_path / "authority.pem")}
         own = processes.fresh_service({**ours, **trusted, "HTTPS_PROXY": f"http://127.0.0.1:{proxy.port}"})
-        own.profile_set("azure_openai_endpoint", f"https://{ADDRESS}/")
-        own.profile_set("azure_openai_api_key", "azure-own-key")
+        put(own, "azure_openai_endpoint", f"https://{ADDRESS}/")
+        put(own, "azure_openai_api_key", "azure-own-key")
         assert chat(own, "azure", "gpt-3.5-turbo").body == b"Hi"
         assert proxy.requests()[0].startswith(f"CONNECT {ADDRESS}:443 HTTP/1.1\r\n".encode())
         assert b"\r\napi-key: azure-own-key\r\n" in provider.requests()[0]
