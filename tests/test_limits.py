@@ -88,10 +88,7 @@ def test_json_is_taken_under_any_other_name(service: Service, content_type: str)
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (b"", "The body is not valid JSON: expecting value."),
         (b"[]", "The body is not valid JSON: it is not an object."),
-        (b"{} {}", "The body is not valid JSON: extra data."),
-        (b"\xff", "The body is not valid JSON: it is not in UTF-8."),
         (b"[" * 100_000, "The body is not valid JSON: it is nested too deeply."),
         (b"{}", "chatSettings: Missing data for required field."),
         (b'{"chatSettings": {"model": ""}, "messages": []}', "chatSettings.model: Not a model's name."),
