@@ -50,6 +50,28 @@ MODELS = (
 """Every model that the tests ask all providers for; Azure knows none that is not named to it."""
 
 
+SLOWEST = (
+    "test_mounting.py", "canaries", "page", "store", "test_deployment.py", "properties", "hosts", "routes", "providers",
+    "contract", "limits", "login", "bench", "mounting",
+)  # fmt: skip
+"""What takes longest, the longest first: pytest-xdist begins with it, so that its workers end together."""
+
+TOGETHER = {"canaries", "contract", "login", "page", "providers", "routes", "store"}
+"""Folders whose tests share services: one worker runs them all, and starts each service once."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tell pytest-xdist what to run first, and what in one process: a file, or a whole folder."""
+
+    def place(item: pytest.Item) -> tuple[str, str]:
+        path = item.path.relative_to(ROOT / "tests")
+        return path.parts[0], path.parts[0] if path.parts[0] in TOGETHER else str(path)
+
+    items.sort(key=lambda item: [*SLOWEST, place(item)[0]].index(place(item)[0]))
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(place(item)[1]))
+
+
 def pytest_configure() -> None:
     """Let SIGTERM end the tests as Ctrl-C does: what they have started ends with them."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -22,6 +22,9 @@ from app.providers import PROVIDERS
 from tests.processes import ROOT
 
 APP = ROOT / "app"
+TESTS = ROOT / "tests"
+README = (TESTS / "README.md").read_text()
+SUITES = {"contract", "faults", "properties", "canaries"}
 FILES = sorted(path for path in APP.rglob("*.py") if "migrations" not in path.parts)
 WITH_FLASK = {"application", "login", "cli", "commands", "routes", "streaming"}
 WITH_GEVENT = {"gunicorn", "log", "routes", "server", "store", "streaming", "wait"}
@@ -184,3 +187,31 @@ def test_the_packages_that_are_installed_are_the_folders() -> None:
     setup.read(ROOT / "setup.cfg")
     folders = {path.parent.relative_to(APP) for path in APP.rglob("*.py")}
     assert set(setup["options"]["packages"].split()) == {".".join(["sluice", *folder.parts]) for folder in folders}
+
+
+def test_each_fixture_of_a_conftest_is_in_the_index() -> None:
+    index = {name for line in README.splitlines() if line.startswith("| `") for name in re.findall(r"`(\w+)`", line)}
+    files = [path for path in TESTS.rglob("conftest.py") if "node_modules" not in path.parts]
+    found = {
+        node.name
+        for path in files
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef) and any("fixture" in ast.unparse(one) for one in node.decorator_list)
+    }
+    assert len(found) > 50
+    assert found <= index
+
+
+def test_each_folder_of_tests_is_in_the_readme_and_bin_test() -> None:
+    script = (ROOT / "bin" / "test").read_text()
+    for folder in {path.relative_to(TESTS).parts[0] for path in TESTS.glob("*/**/test_*.py")}:
+        assert f"tests/{folder}" in script, folder
+        assert f"`{folder}`" in README, folder
+
+
+def test_names_of_tests_are_plain_and_short() -> None:
+    """Those of the four suites that prove what the product promises stay as they are."""
+    files = [path for path in TESTS.rglob("test_*.py") if not {*SUITES, "node_modules"} & {*path.parts}]
+    names = [name for path in files for name in re.findall(r"^def (test_\w+)", path.read_text(), re.MULTILINE)]
+    assert len(names) > 500
+    assert [name for name in names if len(name) > 60 or "_s_" in name] == []
