@@ -20,25 +20,14 @@ _THOUGHTS = ("thinking", "reasoning", "reasoning_content", "summary", *_TEXTS)
 _THINKING = {"thinking", "reasoning", "reasoning.text", "reasoning.summary", "reasoning_text", "thought"}
 _SKIPPED_TYPES = {"reference", "tool_reference", "image_url", "redacted_thinking", "reasoning.encrypted"}
 """The types of parts that are left out: they are not text."""
-_METADATA = {
-    "type",
-    "id",
-    "index",
-    "role",
-    "name",
-    "annotations",
-    "citations",
-    "logprobs",
-    "cache_control",
-    "signature",
-}
+_EXTRAS = {"type", "id", "index", "role", "name", "annotations", "citations", "logprobs", "cache_control", "signature"}
 """Members of a part, a delta or a choice that are not text."""
 
 _REASONING = ("reasoning", "reasoning_content", "reasoning_details", "thinking")
 _OTHER_PLACES = ("text", "output_text", "parts", "message", "content", "transcript")
 """Where some providers put the text of a delta instead of in `content`."""
 _IGNORED = {
-    *_METADATA,
+    *_EXTRAS,
     *("delta", "message", "finish_reason", "native_finish_reason", "stop_reason", "matched_stop", "seed", "error"),
     *("tool_calls", "function_call", "audio", "images", "token_ids", "prompt_token_ids", "channel", "obfuscation"),
     *("content_filter_results", "content_filter_result", "content_filter_offsets", "encrypted_content"),
@@ -118,7 +107,7 @@ def _content_of_part(kind: Kind, part: Mapping[str, Any]) -> list[tuple[Kind, ob
         return [(Reasoning, _first_of(part, _THOUGHTS))]
     place = next((place for place in _TEXTS if _is_set(part.get(place))), "")
     is_alone = not place or place == "value"  # beside a value, a unit could stand
-    if name not in _SKIPPED_TYPES and is_alone and any(part[other] for other in part.keys() - {place, *_METADATA}):
+    if name not in _SKIPPED_TYPES and is_alone and any(part[other] for other in part.keys() - {place, *_EXTRAS}):
         raise unreadable()
     return [(kind, part.get(place))]
 
