@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import app.upstream.sdk  # noqa: F401 - here, and not at the first chat of a test that measures time
 from app.providers import PROVIDERS
 from tests import servers
 from tests.machine import slack
