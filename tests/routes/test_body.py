@@ -182,6 +182,7 @@ WHY = {
     ),
     "a cut emoji": (with_content(rb'"\ude00"'), "invalid utf-16 surrogate pair (byte 74)"),
     "a comma": (b'{"a":1,}', "trailing comma in object (byte 7)"),
+    "a second object": (b"{} {}", "trailing characters (byte 4)"),
     "NaN": (b'{"a":NaN}', "invalid character (byte 5)"),
     "a number": (b'{"a":{"b":[1e400]}}', "number out of range"),
     "a long number": (b'{"a":-' + b"1" * 100 + b"}", "a number is too long"),
