@@ -55,6 +55,7 @@ def account_for(
         label=provider.label,
         base_url=value(provider.endpoint.name) or provider.base_url,
         key=key,
+        headers={field.header: text for field in provider.fields if field.header and (text := value(field.name))},
         home=provider.base_url,
         chosen_by_user=is_own and not provider.endpoint.operator_only,
         has_operators_key=not is_own,

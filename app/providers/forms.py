@@ -23,13 +23,22 @@ def _is_name(value: object) -> bool:
     return value.isprintable() and value.strip() == value and 0 < len(value) <= _MAX_NAME_CHARACTERS
 
 
-def _is_deployments(value: str) -> bool:
-    """Tell whether this is a JSON object that maps names to names."""
+def _object(value: str) -> dict[str, object] | None:
     try:
-        found = json.loads(value) if len(value) <= _MAX_DEPLOYMENTS_CHARACTERS else None
+        found = json.loads(value)
     except (ValueError, RecursionError):
-        return False
-    return value.isprintable() and isinstance(found, dict) and all(map(_is_name, (*found, *found.values())))
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def names_in(value: str) -> dict[str, str]:
+    """Return the names by names in a JSON object; the environment may have anything there."""
+    return {key: name for key, name in (_object(value) or {}).items() if isinstance(name, str)}
+
+
+def _is_deployments(value: str) -> bool:
+    found = _object(value) if len(value) <= _MAX_DEPLOYMENTS_CHARACTERS else None
+    return value.isprintable() and found is not None and all(map(_is_name, (*found, *found.values())))
 
 
 KEY = Form("must be 1 to 500 visible ASCII characters without a space", re.compile(r"[\x21-\x7e]{1,500}").fullmatch)

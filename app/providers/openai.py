@@ -1,23 +1,12 @@
 """OpenAI (https://platform.openai.com/docs/api-reference/chat/create)."""
 
-from dataclasses import replace
-
 from .. import models
 from ..dialects import completions
-from ..upstream.account import Account
 from .forms import HEADER
 from .provider import Field, Provider
 
-ORGANIZATION = Field(
-    "openai_organization_id", "OPENAI_ORGANIZATION_ID", HEADER, "Organization ID", "org-...", with_key=True
-)
-
-
-def _with_organization(account: Account, _model: str) -> Account:
-    organization = account.value(ORGANIZATION.name)
-    return replace(account, headers={"OpenAI-Organization": organization}) if organization else account
-
-
+_NAMES = "openai_organization_id", "OPENAI_ORGANIZATION_ID"
+ORGANIZATION = Field(*_NAMES, HEADER, "Organization ID", "org-...", with_key=True, header="OpenAI-Organization")
 PROVIDER = Provider(
     name="openai",
     label="OpenAI",
@@ -27,5 +16,4 @@ PROVIDER = Provider(
     models=("gpt-5.1", "gpt-4o", "gpt-4.1-mini"),
     fields=(ORGANIZATION,),
     quirks=completions.Quirks(stream_options={"include_usage": True, "include_obfuscation": False}),
-    place=_with_organization,
 )

@@ -31,6 +31,8 @@ class Field:
     """Whether it is taken from where the key is, whatever is set elsewhere."""
     operator_only: bool = False
     """Whether it is read from the environment alone."""
+    header: str = ""
+    """The header of each request that its value travels in, if it does."""
     meant: Callable[[str], str] = str
 
     @property
