@@ -45,12 +45,14 @@ class Background:
         return True
 
     def _run(self) -> None:
+        is_done = False
         try:
             while self._is_needed():
                 self._work()
-        except BaseException:
-            self._is_running = False
-            raise
+            is_done = True
+        finally:
+            if not is_done:  # else another thread may be running already
+                self._is_running = False
 
     def _is_needed(self) -> bool:
         """Tell whether the work is to be done; if not, the thread counts as ended from here on."""

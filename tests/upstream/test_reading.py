@@ -269,30 +269,13 @@ def test_an_endless_answer_is_given_up_at_its_cap(server: Far) -> None:
     assert 16 * 1024**2 < len(text_of(before)) <= 32 * 1024**2
 
 
-def test_a_reset_in_mid_answer_is_a_failure(server: Far) -> None:
+@pytest.mark.parametrize("said", [says("Hi"), event({"content": "Hi"}, "stop")], ids=["text", "a reason behind it"])
+def test_a_reset_before_a_confirmed_end_is_a_failure(server: Far, said: bytes) -> None:
     read = Event()
 
     def script(peer: Peer) -> None:
         peer.request()
-        peer.send(chunked(says("Hi")))
-        assert read.wait(SOON)
-        peer.reset()
-
-    server.play(script)
-    with asked(server) as answer:
-        assert next(answer) == [Text("Hi")]
-        read.set()
-        with pytest.raises(Failure) as failure:
-            next(answer)
-    assert failure.value.code == "up_reset"
-
-
-def test_a_reset_after_a_reason_not_confirmed_is_a_failure(server: Far) -> None:
-    read = Event()
-
-    def script(peer: Peer) -> None:
-        peer.request()
-        peer.send(chunked(event({"content": "Hi"}, "stop")))
+        peer.send(chunked(said))
         assert read.wait(SOON)
         peer.reset()
 
