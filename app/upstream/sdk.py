@@ -1,7 +1,7 @@
 """The OpenAI SDK: it sends the requests of OpenAI's dialects over our connections, and raises for an error status.
 
-It never reads a stream. `_Client` overrides how a request is built: the SDK's own way costs more than all the rest of a
-chat, and adds headers about this machine and from the environment (`OPENAI_*`).
+It never reads a stream. `_Client` overrides how a request is built and sent: the SDK's own way costs more than all the
+rest of a chat, and adds headers about this machine and from the environment (`OPENAI_*`).
 """
 
 from collections.abc import Mapping
@@ -28,10 +28,13 @@ class SDK:
 
     def __init__(self, pool: Pool) -> None:
         """Take the connections; nothing is sent yet."""
-        http = httpx2.Client(transport=_Transport(pool), follow_redirects=False, trust_env=False, timeout=None)
+        transport = _Transport(pool)
+        http = httpx2.Client(transport=transport, follow_redirects=False, trust_env=False, timeout=None)
         known: dict[str, Any] = {"api_key": "of each account", "base_url": "https://of.each.account.invalid"}
         self._client = _Client(**known, organization="", project="", max_retries=0, http_client=http)
-        self._options = {method: FinalRequestOptions.construct(method=method, url="") for method in ("get", "post")}
+        self._client.transport = transport
+        same: Any = {"url": "", "idempotency_key": ""}  # for which the SDK would make a UUID
+        self._options = {method: FinalRequestOptions.construct(**same, method=method) for method in ("get", "post")}
         """What the SDK's own `get` and `post` would construct for each request, at a seventh of its cost."""
 
     def send(self, call: Call, path: str, body: Mapping[str, Any] | None) -> Exchange:
@@ -58,7 +61,9 @@ class _Outgoing(NamedTuple):
 
 
 class _Client(openai.OpenAI):
-    """The SDK's client, changed so that it adds nothing to a request and does not read the answer."""
+    """The SDK's client without its own headers, its own kinds of login, and httpx2's way to the transport."""
+
+    transport: httpx2.BaseTransport
 
     def _build_request(self, options: Any, *, retries_taken: int = 0) -> httpx2.Request:  # noqa: ANN401, ARG002
         call, body = options.extra_json
@@ -73,6 +78,18 @@ class _Client(openai.OpenAI):
             content=None if body is None else msgspec.json.encode(body),
             extensions={"call": call},
         )
+
+    def _prepare_options(self, options: FinalRequestOptions) -> FinalRequestOptions:
+        return options
+
+    def _prepare_request(self, request: httpx2.Request) -> None:
+        """Add nothing."""
+
+    def _custom_auth(self, security: object) -> None:
+        """Need no login: the account's headers are complete."""
+
+    def _send_request(self, request: httpx2.Request, **_: Any) -> httpx2.Response:  # noqa: ANN401
+        return self.transport.handle_request(request)
 
     def _process_response(self, *, response: httpx2.Response, **_: Any) -> Any:  # noqa: ANN401
         return response
@@ -93,8 +110,10 @@ class _Transport(httpx2.BaseTransport):
         exchange = self._pool.send(origin_of(request.url), _bytes(request), request.extensions["call"])
         if exchange.is_refused:
             refused = exchange.refusal()
-            return httpx2.Response(refused.status, content=refused.content, extensions={"refused": refused})
-        return httpx2.Response(200, stream=_UNREAD, extensions={"exchange": exchange})
+            return httpx2.Response(
+                refused.status, request=request, content=refused.content, extensions={"refused": refused}
+            )
+        return httpx2.Response(200, request=request, stream=_UNREAD, extensions={"exchange": exchange})
 
 
 @lru_cache(1000)
