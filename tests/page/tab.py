@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, Route
 
 from tests.processes import Service
 
@@ -24,6 +24,7 @@ def opened(browser: Browser, service: Service, path: str = "") -> Iterator[Page]
     page = context.new_page()
     page.set_default_timeout(20_000)
     page.add_init_script(RECORDER)
+    page.route("about:nothing", Route.abort)  # or Chromium, told later to intercept, may miss what is sent at once
     failures: list[str] = []
     page.on("pageerror", lambda error: failures.append(str(error)))
     try:
