@@ -19,7 +19,7 @@ from functools import cache
 
 WORK, QUIET_SECONDS = 350_000, 0.005
 """The piece of work, and what it takes on the machine that the bounds were written on, if nothing else runs."""
-PAUSE_SECONDS = 0.12
+PAUSE_SECONDS = 0.3
 WINDOW_SECONDS = 10
 """For how long something that has held up the machine is remembered: what it has delayed is judged by then."""
 
