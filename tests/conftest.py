@@ -7,7 +7,6 @@ import signal
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import coverage
 import pytest
 
 import app.upstream.sdk  # noqa: F401 - here, and not at the first chat of a test that measures time
@@ -80,21 +79,11 @@ def pytest_configure() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _measure_no_others() -> Iterator[None]:
-    """Keep coverage out of what is started here: it takes as long again to start with it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
-        yield
-
-
-@pytest.fixture(scope="session")
-def measured(_measure_no_others: None) -> Iterator[None]:
-    """Let coverage, if it is on, follow the greenlets of services that are started, as setup.cfg says; see bin/test."""
-    with pytest.MonkeyPatch.context() as patch:
-        if coverage.Coverage.current():
-            patch.setenv("COVERAGE_PROCESS_START", str(ROOT / "setup.cfg"))
-            patch.setenv("COVERAGE_FILE", str(ROOT / ".coverage"))
-        yield
+def _measure_others_as_configured() -> None:
+    """Let coverage follow greenlets only in the processes that are started here, as setup.cfg says; see bin/test."""
+    if os.environ.pop("COVERAGE_PROCESS_CONFIG", ""):
+        os.environ["COVERAGE_PROCESS_START"] = str(ROOT / "setup.cfg")
+        os.environ["COVERAGE_FILE"] = str(ROOT / ".coverage")
 
 
 @pytest.fixture(scope="session")

@@ -9,11 +9,6 @@ from app.providers import PROVIDERS
 PROTOCOLS = {"text": "", "ui": "text/event-stream"}
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _measured(measured: None) -> None:
-    """Have coverage measure the services, too."""
-
-
 @pytest.fixture(params=PROVIDERS)
 def provider(request: pytest.FixtureRequest) -> str:
     """A provider's name."""

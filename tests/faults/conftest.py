@@ -21,11 +21,6 @@ SENT = {
 SOURCES = ("profile", "environment")
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _measured(measured: None) -> None:
-    """Have coverage measure the services, too."""
-
-
 @pytest.fixture(scope="session")
 def far() -> Iterator[Far]:
     """The provider."""
