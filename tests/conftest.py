@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import coverage
 import pytest
 
 import app.upstream.sdk  # noqa: F401 - here, and not at the first chat of a test that measures time
@@ -61,29 +62,36 @@ TOGETHER = {"canaries", "contract", "login", "page", "providers", "routes", "sto
 """Folders whose tests share services: one worker runs them all, and starts each service once."""
 
 
+MEASURED = {"faults", "routes", "simulator", "store", "test_servers.py"}
+"""Where coverage measures also what a test starts, which then takes half as long again: it runs lines of its own."""
+
+
+def _top(item: pytest.Item) -> str:
+    """Return the folder or file below this one that a test is in."""
+    return item.path.relative_to(ROOT / "tests").parts[0]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Choose whether coverage, if it is on, measures what the test starts; as setup.cfg says, also in greenlets."""
+    os.environ.pop("COVERAGE_PROCESS_CONFIG", "")
+    os.environ.pop("COVERAGE_PROCESS_START", "")
+    if coverage.Coverage.current() and _top(item) in MEASURED:
+        os.environ["COVERAGE_PROCESS_START"] = str(ROOT / "setup.cfg")
+        os.environ["COVERAGE_FILE"] = str(ROOT / ".coverage")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tell pytest-xdist what to run first, and what in one process: a file, or a whole folder."""
-
-    def place(item: pytest.Item) -> tuple[str, str]:
-        path = item.path.relative_to(ROOT / "tests")
-        return path.parts[0], path.parts[0] if path.parts[0] in TOGETHER else str(path)
-
-    items.sort(key=lambda item: [*SLOWEST, place(item)[0]].index(place(item)[0]))
+    items.sort(key=lambda item: [*SLOWEST, _top(item)].index(_top(item)))
     for item in items:
-        item.add_marker(pytest.mark.xdist_group(place(item)[1]))
+        group = _top(item) if _top(item) in TOGETHER else str(item.path.relative_to(ROOT / "tests"))
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 def pytest_configure() -> None:
     """Let SIGTERM end the tests as Ctrl-C does: what they have started ends with them."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _measure_others_as_configured() -> None:
-    """Let coverage follow greenlets only in the processes that are started here, as setup.cfg says; see bin/test."""
-    if os.environ.pop("COVERAGE_PROCESS_CONFIG", ""):
-        os.environ["COVERAGE_PROCESS_START"] = str(ROOT / "setup.cfg")
-        os.environ["COVERAGE_FILE"] = str(ROOT / ".coverage")
 
 
 @pytest.fixture(scope="session")
