@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 from gunicorn import util
+from gunicorn.http import wsgi
 
 _SENTENCES = {
     414: "The address is too long.",
@@ -19,6 +20,7 @@ def install() -> None:
     """Have gunicorn's workers write with this."""
     util.write_error = _write_error
     util.write = _write
+    wsgi.Response.write = _write_body
 
 
 def _write_error(sock: Any, status: int, _reason: str, _message: str) -> None:  # noqa: ANN401
@@ -37,6 +39,21 @@ def _write_error(sock: Any, status: int, _reason: str, _message: str) -> None:  
         f"X-Request-ID: {request_id}",
     ]
     util.write_nonblock(sock, "\r\n".join([*head, "", body]).encode("latin-1"))
+
+
+_write_as_gunicorn = wsgi.Response.write
+
+
+def _write_body(response: Any, data: bytes) -> None:  # noqa: ANN401
+    """Write a part of a body, with the first chunk also the headers."""
+    if response.headers_sent or not (response.chunked and data) or type(response) is not wsgi.Response:
+        _write_as_gunicorn(response, data)
+        return
+    fields = [f"{name}: {value}\r\n" for name, value in response.headers]
+    head = "".join([*response.default_headers(), *fields, "\r\n"]).encode("latin-1")
+    _write(response.sock, head + b"%X\r\n%b\r\n" % (len(data), data))
+    response.headers_sent = True
+    response.sent += len(data)
 
 
 def _write(sock: Any, data: bytes, chunked: bool = False) -> None:  # noqa: ANN401, FBT001, FBT002 - gunicorn's own
