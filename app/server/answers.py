@@ -2,6 +2,7 @@
 
 import json
 import secrets
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -20,6 +21,7 @@ def install() -> None:
     """Have gunicorn's workers write with this."""
     util.write_error = _write_error
     util.write = _write
+    util.write_chunk = partial(_write, chunked=True)
     wsgi.Response.write = _write_body
 
 
