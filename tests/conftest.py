@@ -9,6 +9,7 @@ from pathlib import Path
 
 import coverage
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 import app.upstream.sdk  # noqa: F401 - here, and not at the first chat of a test that measures time
 from app.providers import PROVIDERS
@@ -66,9 +67,9 @@ MEASURED = {"faults", "routes", "simulator", "store", "test_servers.py"}
 """Where coverage measures also what a test starts, which then takes half as long again: it runs lines of its own."""
 
 
-def _top(item: pytest.Item) -> str:
-    """Return the folder or file below this one that a test is in."""
-    return item.path.relative_to(ROOT / "tests").parts[0]
+def place(nodeid: str) -> str:
+    """Return where a test belongs: the first folder or file of its path below `tests`."""
+    return nodeid.partition("::")[0].split("/")[1]
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -76,17 +77,30 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Choose whether coverage, if it is on, measures what the test starts; as setup.cfg says, also in greenlets."""
     os.environ.pop("COVERAGE_PROCESS_CONFIG", "")
     os.environ.pop("COVERAGE_PROCESS_START", "")
-    if coverage.Coverage.current() and _top(item) in MEASURED:
+    if coverage.Coverage.current() and place(item.nodeid) in MEASURED:
         os.environ["COVERAGE_PROCESS_START"] = str(ROOT / "setup.cfg")
         os.environ["COVERAGE_FILE"] = str(ROOT / ".coverage")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tell pytest-xdist what to run first, and what in one process: a file, or a whole folder."""
-    items.sort(key=lambda item: [*SLOWEST, _top(item)].index(_top(item)))
-    for item in items:
-        group = _top(item) if _top(item) in TOGETHER else str(item.path.relative_to(ROOT / "tests"))
-        item.add_marker(pytest.mark.xdist_group(group))
+    """Begin with what takes longest."""
+    items.sort(key=lambda item: [*SLOWEST, place(item.nodeid)].index(place(item.nodeid)))
+
+
+class Grouped(LoadScopeScheduling):  # type: ignore[misc]
+    """Gives one worker of pytest-xdist a whole file, or a whole folder.
+
+    With pytest 9.2, marks of `xdist_group` do nothing: https://github.com/pytest-dev/pytest-xdist/issues/1386.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return place(nodeid) if place(nodeid) in TOGETHER else nodeid.partition("::")[0]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Grouped | None:
+    """Choose that for `--dist=loadgroup`."""
+    return Grouped(config, log) if config.getvalue("dist") == "loadgroup" else None
 
 
 def pytest_configure() -> None:
