@@ -63,8 +63,8 @@ MAY_NAME_A_PROVIDER = {
     "setup.cfg": "the SDK's package",
     "bench/": "one provider is enough to measure, and the rivals use the SDK",
     "app/providers/__init__.py": "the list",
-    "app/simulator/dialects/__init__.py": "the list of those with words of their own",
-    "app/simulator/dialects/plain.py": "whose words all others have",
+    "app/simulator/providers/__init__.py": "the list of those with a form of their own",
+    "app/simulator/providers/plain.py": "whose form all others have",
     "app/models.py": "data, by provider",
     "app/dialects/completions/": "whose language it is, and the sources of its facts",
     "app/dialects/words.py": "a name on the wire",
@@ -148,7 +148,7 @@ def test_a_provider_is_named_in_its_own_files_only() -> None:
     """A new provider is one file. Elsewhere nothing depends on which there are, but for the exceptions."""
     names = re.compile(rf"(?<![a-z])({'|'.join(PROVIDERS)})(?![a-z])", re.IGNORECASE)
     own = tuple(
-        f"app/{room}/{name}{end}" for room in ("providers", "simulator/dialects") for name in PROVIDERS for end in "./"
+        f"app/{room}/{name}{end}" for room in ("providers", "simulator/providers") for name in PROVIDERS for end in "./"
     )
     naming = {path for path in _written() if not path.startswith(own) and names.search((ROOT / path).read_text())}
     assert {path for path in naming if not path.startswith(tuple(MAY_NAME_A_PROVIDER))} == set()

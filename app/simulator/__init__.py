@@ -1,4 +1,4 @@
-"""Simulated model providers on this machine: each speaks its own dialect, and misbehaves on request.
+"""Simulated model providers on this machine: each in its own form, and with faults on request.
 
 `python -m app.simulator --help` says where and how. Their answers are exported, so that tests can compare with them.
 """

@@ -7,10 +7,10 @@ import sys
 from collections.abc import Mapping
 
 from . import faults
-from .desk import KEPT, Desk
-from .dialect import Dialect
-from .rows import rows, settings
+from .provider import SimulatedProvider
+from .router import KEPT, Router
 from .server import serve
+from .simulated import settings, simulated_providers
 
 _ABOUT = "Model providers on this machine: each speaks its own dialect, and misbehaves on request."
 _MORE = """\
@@ -31,9 +31,9 @@ Any key is accepted but the refused ones. A model named unknown... or missing...
 
 def main() -> int:
     """Serve until told to stop; return the exit status."""
-    simulated = rows()
+    simulated = simulated_providers()
     options = _parser(simulated).parse_args()
-    desk = Desk(simulated, frozenset(options.refuse or ["wrong-key"]), options.pace / 1000)
+    router = Router(simulated, frozenset(options.refuse or ["wrong-key"]), options.pace / 1000)
 
     def listening(port: int) -> None:
         address = f"http://{options.host}:{port}"
@@ -42,7 +42,7 @@ def main() -> int:
         sys.stdout.flush()
 
     try:
-        asyncio.run(serve(options.host, options.port, desk, listening))
+        asyncio.run(serve(options.host, options.port, router, listening))
     except OSError as error:
         reason = (error.strerror or str(error)).rpartition(": ")[2]
         sys.stderr.write(f"The simulator cannot listen on {options.host}:{options.port}: {reason}.\n")
@@ -50,9 +50,9 @@ def main() -> int:
     return 0
 
 
-def _parser(simulated: Mapping[str, Dialect]) -> argparse.ArgumentParser:
+def _parser(simulated: Mapping[str, SimulatedProvider]) -> argparse.ArgumentParser:
     origin = "http://127.0.0.1:9100"
-    bases = "\n".join(f"  {name:<9} {origin}{dialect.base}" for name, dialect in simulated.items())
+    bases = "\n".join(f"  {name:<9} {origin}{provider.base}" for name, provider in simulated.items())
     parser = argparse.ArgumentParser(
         prog=f"python -m {__package__}",
         description=_ABOUT,

@@ -18,7 +18,7 @@ class Fault:
     """One row of the table. `default` is the argument if it is left out; None if it is required."""
 
     name: str
-    story: str
+    description: str
     argument: str = ""
     default: float | None = 0
 
@@ -79,7 +79,7 @@ def parse(model: str) -> tuple[str, Faults]:
 
 def table() -> str:
     """Return the faults as lines of text: name, argument, what it does."""
-    return "\n".join(f"  {_usage(fault):<16}{fault.story}" for fault in TABLE)
+    return "\n".join(f"  {_usage(fault):<16}{fault.description}" for fault in TABLE)
 
 
 def _usage(fault: Fault) -> str:

@@ -9,8 +9,8 @@ from email.utils import formatdate
 from itertools import chain, cycle, islice
 from typing import Protocol
 
-from .desk import Note
 from .reply import Reply, phrase
+from .router import LogEntry
 from .script import BYTE_CHUNK
 
 _JOINED = 256
@@ -26,20 +26,20 @@ class Output(Protocol):
         """Write, and wait until the system has taken it."""
 
 
-async def play(reply: Reply, note: Note | None, output: Output, *, keep_alive: bool) -> None:
+async def play(reply: Reply, entry: LogEntry | None, output: Output, *, keep_alive: bool) -> None:
     """Send a reply with its delays, then end the connection as its script says."""
     loop = asyncio.get_running_loop()
     await asyncio.sleep(reply.late)
     await output.send(_head(reply, keep_alive=keep_alive))
-    if note:
-        note.answered = reply.status
+    if entry:
+        entry.answered = reply.status
     due = loop.time() + reply.slow
     for part in _parts(reply):
         await asyncio.sleep(due - loop.time())
         await _send_part(part, output, bytewise=reply.bytewise)
         # A late timer delays only one part, and after a slow reader there is no burst.
         due = max(due + reply.pace, loop.time())
-    await _end(reply, note, output, keep_alive=keep_alive)
+    await _end(reply, entry, output, keep_alive=keep_alive)
 
 
 def _head(reply: Reply, *, keep_alive: bool) -> bytes:
@@ -73,14 +73,14 @@ async def _send_part(part: bytes, output: Output, *, bytewise: bool) -> None:
         await asyncio.sleep(0)  # byte by byte for this client, while other clients get their turn
 
 
-async def _end(reply: Reply, note: Note | None, output: Output, *, keep_alive: bool) -> None:
+async def _end(reply: Reply, entry: LogEntry | None, output: Output, *, keep_alive: bool) -> None:
     ending = reply.script.ending
     if ending == "silence":
         await asyncio.sleep(math.inf)
     if ending == "clean" and keep_alive:
         return
-    if note:
-        note.close("server")
+    if entry:
+        entry.close("server")
     if ending == "reset":
         output.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         output.transport.abort()

@@ -7,8 +7,8 @@ from http import HTTPStatus
 from types import MappingProxyType
 from typing import NamedTuple
 
-from .dialect import Asked, Dialect, Rejection, Trouble, encode, filled
 from .faults import Faults
+from .provider import Refusal, RefusalReason, Request, SimulatedProvider, encode, filled
 from .script import Script, completion, stream, whole
 
 REDIRECTED = "/redirected"
@@ -17,10 +17,12 @@ REDIRECTED = "/redirected"
 _JSON = "application/json"
 _HTML = "<!doctype html>\n<title>{0}</title>\n<h1>{0}</h1>\n<p>A page where an answer was expected.</p>\n"
 _PACE = MappingProxyType({"endless": 0.01, "comments": 0.05})
-_TROUBLES: Mapping[str, Trouble] = MappingProxyType(
+_REASONS: Mapping[str, RefusalReason] = MappingProxyType(
     {"quota": "quota", "context": "context", "filter-prompt": "filter", "echo-key": "invalid"}
 )
-_TROUBLES_BY_STATUS: Mapping[int, Trouble] = MappingProxyType({401: "wrong key", 404: "unknown model", 429: "rate"})
+_REASONS_BY_STATUS: Mapping[int, RefusalReason] = MappingProxyType(
+    {401: "wrong key", 404: "unknown model", 429: "rate"}
+)
 _BODILESS = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 
 
@@ -41,25 +43,25 @@ class Reply:
     bytewise: bool = False
 
 
-def refuse(dialect: Dialect, asked: Asked, trouble: Trouble, detail: str = "") -> Reply:
-    """Refuse in the dialect's own words."""
-    return refuse_as(dialect, asked, _in_words(dialect.refusals[trouble], asked, detail))
+def refusal(provider: SimulatedProvider, request: Request, reason: RefusalReason, detail: str = "") -> Refusal:
+    """Return the provider's refusal for a reason, with the request's values in its texts."""
+    return _filled(provider.refusals[reason], request, detail)
 
 
-def refuse_as(dialect: Dialect, asked: Asked, refusal: Rejection) -> Reply:
-    """Refuse with this body."""
-    headers = _headers(dialect, asked, refusal.status, _JSON)
-    return Reply(refusal.status, headers, whole(encode(refusal.body), {}))
+def refuse(provider: SimulatedProvider, request: Request, refused: Refusal) -> Reply:
+    """Return the reply that refuses a request."""
+    headers = _headers(provider, request, refused.status, _JSON)
+    return Reply(refused.status, headers, whole(encode(refused.body), {}))
 
 
-def answer(dialect: Dialect, asked: Asked, faults: Faults, pace: float) -> Reply:
-    """Answer, misbehaving as asked. `pace` is the seconds between events where no fault says otherwise."""
-    content = _content(dialect, asked, faults)
+def answer(provider: SimulatedProvider, request: Request, faults: Faults, pace: float) -> Reply:
+    """Answer with the requested faults. `pace` is the seconds between events where no fault says otherwise."""
+    response = _response(provider, request, faults)
     retry = {"retry-after": f"{faults['retry']:g}"} if "retry" in faults else {}
     return Reply(
-        content.status,
-        {**_headers(dialect, asked, content.status, content.kind), **retry, **content.headers},
-        content.script,
+        response.status,
+        {**_headers(provider, request, response.status, response.kind), **retry, **response.headers},
+        response.script,
         late=math.inf if "hang" in faults else faults.get("late", 0),
         slow=faults.get("slow", 0),
         pace=_pace(faults, pace),
@@ -72,7 +74,7 @@ def phrase(status: int) -> str:
     return HTTPStatus(status).phrase if status in set(HTTPStatus) else "Unknown"
 
 
-class _Content(NamedTuple):
+class _Response(NamedTuple):
     """An answer's status, content type, body, and extra headers."""
 
     status: int
@@ -81,75 +83,74 @@ class _Content(NamedTuple):
     headers: Mapping[str, str] = MappingProxyType({})
 
 
-def _content(dialect: Dialect, asked: Asked, faults: Faults) -> _Content:
-    refusal = _refusal(dialect, asked, faults)
-    if refusal or "html" in faults or "empty" in faults:
-        return _no_answer(dialect, refusal, faults)
+def _response(provider: SimulatedProvider, request: Request, faults: Faults) -> _Response:
+    refused = _refused(provider, request, faults)
+    if refused or "html" in faults or "empty" in faults:
+        return _without_answer(provider, refused, faults)
     if "redirect" in faults:
-        query = f"?{asked.query}" if asked.query else ""
-        location = f"/{dialect.name}{asked.path}{REDIRECTED}{query}"
-        return _Content(HTTPStatus.TEMPORARY_REDIRECT, _JSON, whole(b"", {}), {"location": location})
-    if asked.method == "GET":
-        return _Content(HTTPStatus.OK, _JSON, whole(encode(dialect.models), faults))
-    if asked.body.get("stream") is True and "json" not in faults:
-        return _Content(HTTPStatus.OK, dialect.stream_type, _stream(dialect, asked))
-    return _Content(HTTPStatus.OK, _JSON, completion(dialect, asked.model))
+        query = f"?{request.query}" if request.query else ""
+        location = f"/{provider.name}{request.path}{REDIRECTED}{query}"
+        return _Response(HTTPStatus.TEMPORARY_REDIRECT, _JSON, whole(b"", {}), {"location": location})
+    if request.method == "GET":
+        return _Response(HTTPStatus.OK, _JSON, whole(encode(provider.models), faults))
+    if request.body.get("stream") is True and "json" not in faults:
+        return _Response(HTTPStatus.OK, provider.stream_type, _stream(provider, request))
+    return _Response(HTTPStatus.OK, _JSON, completion(provider, request.model))
 
 
-def _no_answer(dialect: Dialect, refusal: Rejection | None, faults: Faults) -> _Content:
+def _without_answer(provider: SimulatedProvider, refused: Refusal | None, faults: Faults) -> _Response:
     """Return a refusal's own body, or a page of HTML or nothing in its place."""
-    status = refusal.status if refusal else HTTPStatus.OK
+    status = refused.status if refused else HTTPStatus.OK
     if "empty" in faults or status in _BODILESS:
-        return _Content(status, _JSON if refusal else dialect.stream_type, whole(b"", {}))
-    if "html" in faults or refusal is None:
+        return _Response(status, _JSON if refused else provider.stream_type, whole(b"", {}))
+    if "html" in faults or refused is None:
         page = _HTML.format(f"{int(status)} {phrase(status)}").encode()
-        return _Content(status, "text/html; charset=utf-8", whole(page, faults))
-    return _Content(status, _JSON, whole(encode(refusal.body), faults))
+        return _Response(status, "text/html; charset=utf-8", whole(page, faults))
+    return _Response(status, _JSON, whole(encode(refused.body), faults))
 
 
-def _stream(dialect: Dialect, asked: Asked) -> Script:
-    options = asked.body.get("stream_options")
+def _stream(provider: SimulatedProvider, request: Request) -> Script:
+    options = request.body.get("stream_options")
     options = options if isinstance(options, dict) else {}
     counted, padded = options.get("include_usage") is True, options.get("include_obfuscation") is not False
-    return stream(dialect, asked.model, counted=counted, padded=padded)
+    return stream(provider, request.model, counted=counted, padded=padded)
 
 
-def _refusal(dialect: Dialect, asked: Asked, faults: Faults) -> Rejection | None:
+def _refused(provider: SimulatedProvider, request: Request, faults: Faults) -> Refusal | None:
     """Return the refusal for the requested faults; the fault `status` wins over the others."""
     retry = f"{faults.get('retry', 2):g}"
     if "status" in faults:
         status = int(faults["status"])
-        refusal = _by_status(dialect, status)
-        return Rejection(status, _in_words(refusal, asked, phrase(status), retry).body)
-    trouble = next((_TROUBLES[name] for name in _TROUBLES if name in faults), None)
-    detail = f"The request with the key {asked.key} could not be read."
-    return None if trouble is None else _in_words(dialect.refusals[trouble], asked, detail, retry)
+        return Refusal(status, _filled(_by_status(provider, status), request, phrase(status), retry).body)
+    reason = next((_REASONS[name] for name in _REASONS if name in faults), None)
+    detail = f"The request with the key {request.key} could not be read."
+    return None if reason is None else _filled(provider.refusals[reason], request, detail, retry)
 
 
-def _by_status(dialect: Dialect, status: int) -> Rejection:
-    if status in dialect.refusals_by_status:
-        return dialect.refusals_by_status[status]
-    otherwise: Trouble = "server" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "invalid"
-    return dialect.refusals[_TROUBLES_BY_STATUS.get(status, otherwise)]
+def _by_status(provider: SimulatedProvider, status: int) -> Refusal:
+    if status in provider.refusals_by_status:
+        return provider.refusals_by_status[status]
+    otherwise: RefusalReason = "server" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "invalid"
+    return provider.refusals[_REASONS_BY_STATUS.get(status, otherwise)]
 
 
-def _in_words(refusal: Rejection, asked: Asked, detail: str, retry: str = "2") -> Rejection:
+def _filled(template: Refusal, request: Request, detail: str, retry: str = "2") -> Refusal:
     return filled(
-        refusal,
-        base=asked.base,
+        template,
+        base=request.base,
         detail=detail,
-        id=_identity(asked),
-        masked=_masked(asked.key),
-        method=asked.method,
-        model=asked.model,
-        path=asked.path,
+        id=_identity(request),
+        masked=_masked(request.key),
+        method=request.method,
+        model=request.model,
+        path=request.path,
         retry=retry,
     )
 
 
-def _headers(dialect: Dialect, asked: Asked, status: int, kind: str) -> dict[str, str]:
+def _headers(provider: SimulatedProvider, request: Request, status: int, kind: str) -> dict[str, str]:
     left = "0" if status == HTTPStatus.TOO_MANY_REQUESTS else "9999"
-    own = {name: value.format(id=_identity(asked), left=left) for name, value in dialect.headers.items()}
+    own = {name: value.format(id=_identity(request), left=left) for name, value in provider.headers.items()}
     return {"content-type": kind, **own}
 
 
@@ -159,8 +160,8 @@ def _pace(faults: Faults, otherwise: float) -> float:
     return otherwise or next((_PACE[name] for name in _PACE if name in faults), 0)
 
 
-def _identity(asked: Asked) -> str:
-    return f"{asked.number:032x}"
+def _identity(request: Request) -> str:
+    return f"{request.number:032x}"
 
 
 def _masked(key: str) -> str:

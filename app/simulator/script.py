@@ -1,12 +1,12 @@
-"""The bytes of an answer: a dialect's events with the faults added, rendered once and framed as HTTP."""
+"""The bytes of an answer: a provider's events with the faults added, rendered once and framed as HTTP."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Literal
 
-from .dialect import DONE, Dialect, Story
 from .faults import Faults, parse
+from .provider import DONE, Content, SimulatedProvider
 from .text import EMOJI_PIECES, REASONING, WORDS, WORDS_AGAIN, pieces, words
 
 Ending = Literal["clean", "silence", "close", "reset"]
@@ -35,12 +35,12 @@ class Script:
 
 
 @lru_cache(maxsize=64)
-def stream(dialect: Dialect, model: str, *, counted: bool, padded: bool) -> Script:
-    """Render a streamed answer. `counted` adds token counts; `padded` adds padding, if the dialect has it."""
+def stream(provider: SimulatedProvider, model: str, *, counted: bool, padded: bool) -> Script:
+    """Render a streamed answer. `counted` adds token counts; `padded` adds padding, if the provider has it."""
     faults = parse(model)[1]
-    story = _story(model, faults, counted=counted, padded=padded)
+    content = _content(model, faults, counted=counted, padded=padded)
     ending: Ending = next((_ENDINGS[name] for name in _ENDINGS if name in faults), "clean")
-    events, forever = _events(dialect, story, faults), _forever(dialect, story, faults)
+    events, forever = _events(provider, content, faults), _forever(provider, content, faults)
     frame = _framing(faults)
     parts = [frame(event) for event in events]
     if ending == "clean" and not forever:
@@ -49,10 +49,10 @@ def stream(dialect: Dialect, model: str, *, counted: bool, padded: bool) -> Scri
 
 
 @lru_cache(maxsize=64)
-def completion(dialect: Dialect, model: str) -> Script:
+def completion(provider: SimulatedProvider, model: str) -> Script:
     """Render an answer that is not streamed."""
     faults = parse(model)[1]
-    return whole(dialect.voice.whole(_story(model, faults, counted=True, padded=False)), faults)
+    return whole(provider.renderer.whole(_content(model, faults, counted=True, padded=False)), faults)
 
 
 def whole(body: bytes, faults: Faults) -> Script:
@@ -64,13 +64,12 @@ def whole(body: bytes, faults: Faults) -> Script:
     return Script((body,), length=len(body))
 
 
-def _story(model: str, faults: Faults, *, counted: bool, padded: bool) -> Story:
-    said = EMOJI_PIECES if "emoji" in faults else words(_count(faults))
+def _content(model: str, faults: Faults, *, counted: bool, padded: bool) -> Content:
     finish = "length" if "length" in faults else "content_filter" if "filtered" in faults else "stop"
-    return Story(
+    return Content(
         model=model,
-        thoughts=pieces(REASONING) if "reasoning" in faults else (),
-        words=said,
+        reasoning=pieces(REASONING) if "reasoning" in faults else (),
+        words=EMOJI_PIECES if "emoji" in faults else words(_count(faults)),
         finish=finish,
         usage="never" if "nousage" in faults else "asked" if counted else "unasked",
         padded=padded,
@@ -90,31 +89,31 @@ def _stop(faults: Faults) -> int | None:
     return min((int(faults[name]) for name in _STOPS if name in faults), default=None)
 
 
-def _events(dialect: Dialect, story: Story, faults: Faults) -> list[bytes]:
+def _events(provider: SimulatedProvider, content: Content, faults: Faults) -> list[bytes]:
     """Return the events up to the end, or up to where the words repeat for ever."""
     if "silent" in faults or "comments" in faults:
         return []
-    voice = dialect.voice
-    text = [voice.thought(story, number, thought) for number, thought in enumerate(story.thoughts)]
-    said = cache(lambda number, word: voice.word(story, number, word))
-    text += [said(number % len(WORDS), word) for number, word in enumerate(story.words)]
+    renderer = provider.renderer
+    text = [renderer.reasoning(content, number, piece) for number, piece in enumerate(content.reasoning)]
+    word_event = cache(lambda number, word: renderer.word(content, number, word))
+    text += [word_event(number % len(WORDS), word) for number, word in enumerate(content.words)]
     for name in ("badjson", "badutf8"):
         if name in faults:
-            text.insert(int(faults[name]), _broken(name, voice.word(story, 0, _MARK)))
+            text.insert(int(faults[name]), _broken(name, renderer.word(content, 0, _MARK)))
     stop = _stop(faults)
-    events = [*voice.opening(story), *text[:stop]]
+    events = [*renderer.opening(content), *text[:stop]]
     if "error" in faults:
-        events.append(voice.mishap)
+        events.append(renderer.error)
     elif stop is None and "endless" not in faults:
-        events += [event for event in voice.ending(story) if event != DONE or "nodone" not in faults]
+        events += [event for event in renderer.ending(content) if event != DONE or "nodone" not in faults]
     return events
 
 
-def _forever(dialect: Dialect, story: Story, faults: Faults) -> list[bytes]:
+def _forever(provider: SimulatedProvider, content: Content, faults: Faults) -> list[bytes]:
     if "comments" in faults:
         return [b": ping\n\n"]
     if "endless" in faults and _stop(faults) is None:
-        return [dialect.voice.word(story, number, word) for number, word in enumerate(WORDS_AGAIN)]
+        return [provider.renderer.word(content, number, word) for number, word in enumerate(WORDS_AGAIN)]
     return []
 
 

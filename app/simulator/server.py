@@ -1,4 +1,4 @@
-"""The server: HTTP/1.1, one answer at a time on each connection; it notes which side closed first."""
+"""The server: HTTP/1.1, one answer at a time on each connection; it logs which side closed first."""
 
 import asyncio
 import signal
@@ -8,21 +8,21 @@ from typing import cast
 
 import httptools
 
-from .desk import Desk, Note, Request
 from .play import play
+from .router import HttpRequest, LogEntry, Router
 
 _BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _BACKLOG = 1024
 
 
-async def serve(host: str, port: int, desk: Desk, listening: Callable[[int], None]) -> None:
+async def serve(host: str, port: int, router: Router, listening: Callable[[int], None]) -> None:
     """Serve until SIGTERM or SIGINT. `listening` is called with the port; for port 0, the system chooses one.
 
     Raises OSError if the address cannot be listened on.
     """
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     connections: set[Connection] = set()
-    server = await loop.create_server(lambda: Connection(desk, connections), host, port, backlog=_BACKLOG)
+    server = await loop.create_server(lambda: Connection(router, connections), host, port, backlog=_BACKLOG)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     listening(server.sockets[0].getsockname()[1])
@@ -38,19 +38,19 @@ class Connection(asyncio.Protocol):
     Reading never pauses, not even during an answer: otherwise a disconnect of the client would not be noticed at once.
     """
 
-    def __init__(self, desk: Desk, connections: "set[Connection]") -> None:
-        self._desk = desk
+    def __init__(self, router: Router, connections: "set[Connection]") -> None:
+        self._router = router
         self._connections = connections
         self._parser = httptools.HttpRequestParser(self)
-        self._request = Request()
-        self._waiting: deque[Request] = deque()
+        self._request = HttpRequest()
+        self._waiting: deque[HttpRequest] = deque()
         self._answering: asyncio.Task[None] | None = None
-        self._note: Note | None = None
-        self._room = asyncio.Event()
-        self._room.set()
+        self._entry: LogEntry | None = None
+        self._writable = asyncio.Event()
+        self._writable.set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin. Back-pressure: there is room for a write only when the system has taken the one before."""
+        """Begin. Back-pressure: the next write waits until the system has taken the one before."""
         self.transport = cast("asyncio.Transport", transport)
         self.transport.set_write_buffer_limits(high=0)
         self._connections.add(self)
@@ -68,24 +68,24 @@ class Connection(asyncio.Protocol):
         self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        """Stop the answer; if nothing else is noted, the client closed the connection before its end."""
+        """Stop the answer; if nothing else is logged, the client closed the connection before its end."""
         self._connections.discard(self)
-        if self._note:
-            self._note.close("client")
+        if self._entry:
+            self._entry.close("client")
         if self._answering:
             self._answering.cancel()
 
     def pause_writing(self) -> None:
         """Wait with further parts: the system's buffer is full."""
-        self._room.clear()
+        self._writable.clear()
 
     def resume_writing(self) -> None:
         """Go on: the system has taken all bytes."""
-        self._room.set()
+        self._writable.set()
 
     def on_message_begin(self) -> None:
         """Begin a request."""
-        self._request = Request()
+        self._request = HttpRequest()
 
     def on_url(self, url: bytes) -> None:
         """Take a piece of the path and query."""
@@ -111,7 +111,7 @@ class Connection(asyncio.Protocol):
     async def send(self, data: bytes) -> None:
         """Write, and wait until the system has taken it."""
         self.transport.write(data)
-        await self._room.wait()
+        await self._writable.wait()
 
     def abort(self) -> None:
         """Close at once, and drop unsent bytes."""
@@ -120,9 +120,9 @@ class Connection(asyncio.Protocol):
     async def _answer(self) -> None:
         while self._waiting:
             request = self._waiting.popleft()
-            reply, self._note = self._desk.take(request)
-            await play(reply, self._note, self, keep_alive=request.keep_alive)
-            self._note = None
+            reply, self._entry = self._router.reply(request)
+            await play(reply, self._entry, self, keep_alive=request.keep_alive)
+            self._entry = None
 
     def _answered(self, task: asyncio.Task[None]) -> None:
         """After a bug, close the connection, so that the client does not wait, and let the loop print the error."""

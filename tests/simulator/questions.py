@@ -25,15 +25,15 @@ def request(
     return ask(simulator, path, body, method=method, **headers or {})
 
 
-def chat(simulator: Simulator, dialect: str, model: str, **more: object) -> Reply:
+def chat(simulator: Simulator, provider: str, model: str, **more: object) -> Reply:
     """Ask for a streamed answer and read the whole of it."""
-    return request(simulator, "POST", PATHS[dialect], question(model, **more), KEY)
+    return request(simulator, "POST", PATHS[provider], question(model, **more), KEY)
 
 
 @contextmanager
-def opened(simulator: Simulator, dialect: str, model: str, **more: object) -> Iterator[Client]:
+def opened(simulator: Simulator, provider: str, model: str, **more: object) -> Iterator[Client]:
     """Ask for a streamed answer on a connection of its own, and leave the reading to the test."""
-    with connect(simulator.port, post(PATHS[dialect], question(model, **more))) as client:
+    with connect(simulator.port, post(PATHS[provider], question(model, **more))) as client:
         yield client
 
 

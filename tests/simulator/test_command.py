@@ -12,7 +12,7 @@ import pytest
 from app.providers import PROVIDERS
 from app.simulator import ANSWER, EMOJI
 from app.simulator.faults import TABLE
-from app.simulator.rows import rows
+from app.simulator.simulated import simulated_providers
 from app.simulator.text import EMOJI_PIECES
 from tests.processes import Simulator
 from tests.raw import SECONDS
@@ -27,7 +27,7 @@ def test_help_lists_the_base_urls_and_every_fault() -> None:
     for base in ("/openai/v1", "/azure", "/groq/openai/v1", "/mistral/v1"):
         assert re.search(rf"http://127\.0\.0\.1:9100{base}$", text, re.MULTILINE)
     for fault in TABLE:
-        assert re.search(rf"^  {fault.name}\S*  +{re.escape(fault.story)}$", text, re.MULTILINE)
+        assert re.search(rf"^  {fault.name}\S*  +{re.escape(fault.description)}$", text, re.MULTILINE)
 
 
 def test_the_environment_is_a_line_of_json_behind_the_address() -> None:
@@ -45,7 +45,7 @@ def test_the_environment_is_a_line_of_json_behind_the_address() -> None:
 
 
 def test_each_provider_has_a_row_at_the_path_of_its_address() -> None:
-    found = {name: dialect.base for name, dialect in rows().items()}
+    found = {name: provider.base for name, provider in simulated_providers().items()}
     assert found == {name: f"/{name}{urlsplit(provider.base_url).path}" for name, provider in PROVIDERS.items()}
 
 

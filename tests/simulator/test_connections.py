@@ -97,9 +97,9 @@ def test_leaving_after_the_answer_is_nobodys_fault(simulator: Simulator) -> None
 
 def test_a_connection_serves_one_request_after_the_other(simulator: Simulator) -> None:
     with opened(simulator, "openai", "demo@events-1") as connection:
-        for dialect in PATHS:
+        for provider in PATHS:
             assert b"connection: keep-alive" in connection.through(END)
-            connection.send(post(PATHS[dialect], question("demo@events-1")))
+            connection.send(post(PATHS[provider], question("demo@events-1")))
         connection.until(END)
     assert [note["answered"] for note in simulator.requests()] == [200] * 5
 

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from app.simulator import ANSWER, EMOJI, words
-from app.simulator.dialects import DIALECTS
 from app.simulator.faults import TABLE, UnknownFaultError, parse
+from app.simulator.providers import WITH_OWN_FILE
 from tests.machine import slack
 from tests.processes import Simulator, wait_for
 
 from .questions import KEY, PATHS, chat, chunks, events, opened, post, question, request
 
-every_dialect = pytest.mark.parametrize("dialect", DIALECTS)
+each_provider = pytest.mark.parametrize("provider", WITH_OWN_FILE)
 END = b"\r\n0\r\n\r\n"
 
 
@@ -54,20 +54,20 @@ def test_a_models_name_carries_its_faults(model: str, expected: tuple[str, dict[
 @pytest.mark.parametrize(
     "suffix", ["nope", "", "status", "status-99", "status-600", "stall-1.5", "stall--1", "json-3", "json-", "slow-nan"]
 )
-@every_dialect
-def test_an_unknown_fault_is_refused_by_name(simulator: Simulator, dialect: str, suffix: str) -> None:
+@each_provider
+def test_an_unknown_fault_is_refused_by_name(simulator: Simulator, provider: str, suffix: str) -> None:
     with pytest.raises(UnknownFaultError, match=f"'{suffix}'"):
         parse(f"demo@{suffix}")
-    answer = chat(simulator, dialect, f"demo@{suffix}")
+    answer = chat(simulator, provider, f"demo@{suffix}")
     assert answer.status == 400
     assert f"'{suffix}'" in answer.body.decode()
 
 
 @pytest.mark.parametrize("fault", [fault.name for fault in TABLE])
-@every_dialect
-def test_every_fault_is_spoken_in_every_dialect(simulator: Simulator, dialect: str, fault: str) -> None:
+@each_provider
+def test_every_fault_is_spoken_for_each_provider(simulator: Simulator, provider: str, fault: str) -> None:
     suffix = "status-418" if fault == "status" else fault
-    with opened(simulator, dialect, f"demo@{suffix}") as connection:
+    with opened(simulator, provider, f"demo@{suffix}") as connection:
         if fault in ("hang", "late"):
             assert connection.is_silent()
         else:
@@ -75,11 +75,11 @@ def test_every_fault_is_spoken_in_every_dialect(simulator: Simulator, dialect: s
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 408, 413, 422, 429, 498, 500, 502, 503, 504, 529])
-@every_dialect
-def test_a_status_comes_with_the_dialects_own_body(simulator: Simulator, dialect: str, status: int) -> None:
-    answer = chat(simulator, dialect, f"demo@status-{status}")
+@each_provider
+def test_a_status_comes_with_the_providers_own_body(simulator: Simulator, provider: str, status: int) -> None:
+    answer = chat(simulator, provider, f"demo@status-{status}")
     assert (answer.status, answer.headers["content-type"]) == (status, "application/json")
-    if dialect == "mistral":
+    if provider == "mistral":
         assert answer.json().keys() >= {"object", "message", "type", "param", "code"} or status == 401
     else:
         assert answer.json()["error"]["message"]
@@ -87,16 +87,16 @@ def test_a_status_comes_with_the_dialects_own_body(simulator: Simulator, dialect
 
 
 @pytest.mark.parametrize(
-    ("dialect", "code"),
+    ("provider", "code"),
     [("openai", "rate_limit_exceeded"), ("azure", "429"), ("groq", "rate_limit_exceeded"), ("mistral", "1300")],
 )
-def test_a_rate_limit_comes_with_its_headers(simulator: Simulator, dialect: str, code: str) -> None:
-    answer = chat(simulator, dialect, "demo@status-429@retry-7")
+def test_a_rate_limit_comes_with_its_headers(simulator: Simulator, provider: str, code: str) -> None:
+    answer = chat(simulator, provider, "demo@status-429@retry-7")
     assert answer.json().get("error", answer.json())["code"] == code
     assert answer.headers["retry-after"] == "7"
-    left = "x-ratelimit-remaining-req-minute" if dialect == "mistral" else "x-ratelimit-remaining-requests"
+    left = "x-ratelimit-remaining-req-minute" if provider == "mistral" else "x-ratelimit-remaining-requests"
     assert answer.headers[left] == "0"
-    assert chat(simulator, dialect, "demo").headers[left] == "9999"
+    assert chat(simulator, provider, "demo").headers[left] == "9999"
 
 
 def test_a_rate_limit_names_the_seconds_to_wait(simulator: Simulator) -> None:
@@ -113,11 +113,11 @@ def test_a_rate_limit_names_the_seconds_to_wait(simulator: Simulator) -> None:
         ("filter-prompt", 400, ["content_filter"] * 3 + [None]),
     ],
 )
-def test_a_refusal_for_a_reason_has_the_dialects_code(
+def test_a_refusal_for_a_reason_has_the_providers_code(
     simulator: Simulator, fault: str, status: int, codes: list[str | None]
 ) -> None:
-    for dialect, code in zip(DIALECTS, codes, strict=True):
-        answer = chat(simulator, dialect, f"demo@{fault}")
+    for provider, code in zip(WITH_OWN_FILE, codes, strict=True):
+        answer = chat(simulator, provider, f"demo@{fault}")
         assert (answer.status, answer.json().get("error", answer.json())["code"]) == (status, code)
 
 
@@ -128,9 +128,9 @@ def test_azures_content_filter_says_what_it_saw(simulator: Simulator) -> None:
     assert error["innererror"]["content_filter_result"]["violence"] == {"filtered": True, "severity": "medium"}
 
 
-@every_dialect
-def test_a_refusal_can_echo_the_whole_key(simulator: Simulator, dialect: str) -> None:
-    answer = chat(simulator, dialect, "demo@echo-key")
+@each_provider
+def test_a_refusal_can_echo_the_whole_key(simulator: Simulator, provider: str) -> None:
+    answer = chat(simulator, provider, "demo@echo-key")
     assert answer.status == 400
     assert b"sk-simulated-0123456789" in answer.body
 
@@ -199,9 +199,9 @@ def test_events_keep_their_pace(simulator: Simulator) -> None:
     assert 0.2 < time.monotonic() - began < 5 * slack()
 
 
-@every_dialect
-def test_an_emoji_is_split_over_two_events_as_escapes(simulator: Simulator, dialect: str) -> None:
-    answer = chat(simulator, dialect, "demo@emoji")
+@each_provider
+def test_an_emoji_is_split_over_two_events_as_escapes(simulator: Simulator, provider: str) -> None:
+    answer = chat(simulator, provider, "demo@emoji")
     for half in (rb'"content":"\ud83d"', rb'"content":"\udc69"', rb'"content":"\ude80"', rb'"content":"\ude00"'):
         assert half in answer.body
     assert '"content":" naïve "'.encode() in answer.body
@@ -245,9 +245,9 @@ def assert_five_words_and_no_end(data: bytes) -> None:
 
 
 @pytest.mark.parametrize(("fault", "end"), [("cut", "fin"), ("reset", "reset")])
-@every_dialect
-def test_an_answer_can_break_off_with_its_connection(simulator: Simulator, dialect: str, fault: str, end: str) -> None:
-    with opened(simulator, dialect, f"demo@{fault}-5") as connection:
+@each_provider
+def test_an_answer_can_break_off_with_its_connection(simulator: Simulator, provider: str, fault: str, end: str) -> None:
+    with opened(simulator, provider, f"demo@{fault}-5") as connection:
         ended, data = connection.end(), connection.received
     assert ended == end
     assert not data.endswith(END)
@@ -255,18 +255,18 @@ def test_an_answer_can_break_off_with_its_connection(simulator: Simulator, diale
 
 
 @pytest.mark.parametrize("fault", ["truncated", "error"])
-@every_dialect
-def test_an_answer_can_break_off_and_end_as_http_wants(simulator: Simulator, dialect: str, fault: str) -> None:
-    with opened(simulator, dialect, f"demo@{fault}-5") as connection:
+@each_provider
+def test_an_answer_can_break_off_and_end_as_http_wants(simulator: Simulator, provider: str, fault: str) -> None:
+    with opened(simulator, provider, f"demo@{fault}-5") as connection:
         data = connection.until(END)
         assert connection.is_silent()
     assert_five_words_and_no_end(data)
 
 
-@every_dialect
-def test_an_answer_can_fall_silent(simulator: Simulator, dialect: str) -> None:
-    with opened(simulator, dialect, "demo@stall-5") as connection:
-        while connection.received.count(b"data: ") < (7 if dialect == "azure" else 6):
+@each_provider
+def test_an_answer_can_fall_silent(simulator: Simulator, provider: str) -> None:
+    with opened(simulator, provider, "demo@stall-5") as connection:
+        while connection.received.count(b"data: ") < (7 if provider == "azure" else 6):
             assert connection.take()
         connection.until(b"\n\n\r\n")
         assert connection.is_silent()
@@ -274,7 +274,7 @@ def test_an_answer_can_fall_silent(simulator: Simulator, dialect: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("dialect", "event"),
+    ("provider", "event"),
     [
         ("openai", b'data: {"error":{"message":"The server had an error'),
         ("azure", b'data: {"error":{"message":"The server had an error'),
@@ -282,8 +282,8 @@ def test_an_answer_can_fall_silent(simulator: Simulator, dialect: str) -> None:
         ("mistral", b'data: {"object":"error","message":"Internal server error"'),
     ],
 )
-def test_an_error_in_mid_stream_has_the_dialects_form(simulator: Simulator, dialect: str, event: bytes) -> None:
-    assert chat(simulator, dialect, "demo@error-1").body.split(b"\n\n")[-2].startswith(event)
+def test_an_error_in_mid_stream_has_the_providers_form(simulator: Simulator, provider: str, event: bytes) -> None:
+    assert chat(simulator, provider, "demo@error-1").body.split(b"\n\n")[-2].startswith(event)
 
 
 def test_an_answer_can_break_off_before_its_first_word(simulator: Simulator) -> None:
@@ -320,11 +320,11 @@ def test_one_event_can_be_broken_utf8(simulator: Simulator) -> None:
 
 
 @pytest.mark.parametrize(("fault", "reason"), [("filtered", "content_filter"), ("length", "length")])
-@every_dialect
-def test_an_answer_can_end_for_another_reason(simulator: Simulator, dialect: str, fault: str, reason: str) -> None:
-    last = chunks(chat(simulator, dialect, f"demo@{fault}"))[-1]
+@each_provider
+def test_an_answer_can_end_for_another_reason(simulator: Simulator, provider: str, fault: str, reason: str) -> None:
+    last = chunks(chat(simulator, provider, f"demo@{fault}"))[-1]
     assert [choice["finish_reason"] for choice in last["choices"]] == [reason]
-    assert chat(simulator, dialect, f"demo@{fault}@json").json()["choices"][0]["finish_reason"] == reason
+    assert chat(simulator, provider, f"demo@{fault}@json").json()["choices"][0]["finish_reason"] == reason
 
 
 def test_azure_says_what_it_filtered(simulator: Simulator) -> None:
@@ -332,11 +332,11 @@ def test_azure_says_what_it_filtered(simulator: Simulator) -> None:
     assert verdicts["violence"] == {"filtered": True, "severity": "medium"}
 
 
-@every_dialect
-def test_usage_can_be_missing(simulator: Simulator, dialect: str) -> None:
-    asked = {} if dialect == "mistral" else {"stream_options": {"include_usage": True}}
-    assert b'"usage":' not in chat(simulator, dialect, "demo@nousage", **asked).body
-    assert "usage" not in chat(simulator, dialect, "demo@nousage@json").json()
+@each_provider
+def test_usage_can_be_missing(simulator: Simulator, provider: str) -> None:
+    asked = {} if provider == "mistral" else {"stream_options": {"include_usage": True}}
+    assert b'"usage":' not in chat(simulator, provider, "demo@nousage", **asked).body
+    assert "usage" not in chat(simulator, provider, "demo@nousage@json").json()
 
 
 def test_json_can_come_where_a_stream_was_asked(simulator: Simulator) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.simulator.dialects import DIALECTS
+from app.simulator.providers import WITH_OWN_FILE
 from tests.processes import Simulator
 from tests.raw import connect
 
@@ -15,22 +15,22 @@ MODELS = {
     "mistral": "/mistral/v1/models",
 }
 DATED = "/azure/openai/models?api-version={}"
-every_dialect = pytest.mark.parametrize("dialect", DIALECTS)
+each_provider = pytest.mark.parametrize("provider", WITH_OWN_FILE)
 
 
 def bearer(key: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"}
 
 
-@every_dialect
-def test_a_right_key_gets_a_list(simulator: Simulator, dialect: str) -> None:
-    answer = request(simulator, "GET", MODELS[dialect], headers=KEY)
+@each_provider
+def test_a_right_key_gets_a_list(simulator: Simulator, provider: str) -> None:
+    answer = request(simulator, "GET", MODELS[provider], headers=KEY)
     assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
     assert answer.json()["object"] == "list"
     (model,) = answer.json()["data"]
     assert (model["object"], "/" in model["id"] or "-" in model["id"]) == ("model", True)
     (note,) = simulator.requests()
-    assert (note["method"], note["path"], note["answered"]) == ("GET", MODELS[dialect], 200)
+    assert (note["method"], note["path"], note["answered"]) == ("GET", MODELS[provider], 200)
 
 
 @pytest.mark.parametrize("version", ["2024-10-21", "2025-04-01-preview"])
@@ -44,28 +44,28 @@ def test_azure_does_not_find_a_list_without_its_version(simulator: Simulator, pa
 
 
 @pytest.mark.parametrize("key", ["", "sk-refused"])
-@every_dialect
-def test_a_missing_or_refused_key_is_refused_as_in_a_chat(simulator: Simulator, dialect: str, key: str) -> None:
-    answer = request(simulator, "GET", MODELS[dialect], headers=bearer(key) if key else {})
-    chat = MODELS[dialect].replace("models", "chat/completions")
+@each_provider
+def test_a_missing_or_refused_key_is_refused_as_in_a_chat(simulator: Simulator, provider: str, key: str) -> None:
+    answer = request(simulator, "GET", MODELS[provider], headers=bearer(key) if key else {})
+    chat = MODELS[provider].replace("models", "chat/completions")
     assert answer.status == 401
     assert answer.json() == request(simulator, "POST", chat, b"{}", bearer(key) if key else {}).json()
 
 
-@every_dialect
-def test_a_list_is_not_posted_to(simulator: Simulator, dialect: str) -> None:
-    assert request(simulator, "POST", MODELS[dialect], b"{}", KEY).status == 404
+@each_provider
+def test_a_list_is_not_posted_to(simulator: Simulator, provider: str) -> None:
+    assert request(simulator, "POST", MODELS[provider], b"{}", KEY).status == 404
 
 
-@every_dialect
-def test_a_key_asks_for_faults_as_a_model_does(simulator: Simulator, dialect: str) -> None:
-    answer = request(simulator, "GET", MODELS[dialect], headers=bearer("k@status-503@retry-7"))
+@each_provider
+def test_a_key_asks_for_faults_as_a_model_does(simulator: Simulator, provider: str) -> None:
+    answer = request(simulator, "GET", MODELS[provider], headers=bearer("k@status-503@retry-7"))
     assert (answer.status, answer.headers["retry-after"]) == (503, "7")
-    assert request(simulator, "GET", MODELS[dialect], headers=bearer("k@html")).body.startswith(b"<!doctype html>")
-    moved = request(simulator, "GET", MODELS[dialect], headers=bearer("k@redirect"))
-    assert (moved.status, moved.headers["location"]) == (307, f"{MODELS[dialect]}/redirected")
+    assert request(simulator, "GET", MODELS[provider], headers=bearer("k@html")).body.startswith(b"<!doctype html>")
+    moved = request(simulator, "GET", MODELS[provider], headers=bearer("k@redirect"))
+    assert (moved.status, moved.headers["location"]) == (307, f"{MODELS[provider]}/redirected")
     assert request(simulator, "GET", moved.headers["location"], headers=bearer("k@redirect")).status == 200
-    unknown = request(simulator, "GET", MODELS[dialect], headers=bearer("k@nonsense"))
+    unknown = request(simulator, "GET", MODELS[provider], headers=bearer("k@nonsense"))
     assert (unknown.status, b"Unknown fault 'nonsense'." in unknown.body) == (400, True)
 
 

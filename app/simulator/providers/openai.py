@@ -1,18 +1,18 @@
-"""OpenAI: the dialect that the others come from."""
+"""OpenAI: the form of chat completions that the others come from."""
 
 import re
 from types import MappingProxyType
 from typing import Any
 
-from ..dialect import (
+from ..provider import (
     CREATED,
     DONE,
-    Asked,
-    Dialect,
+    Content,
     Json,
-    Rejection,
-    Story,
-    Voice,
+    Refusal,
+    Renderer,
+    Request,
+    SimulatedProvider,
     bearer,
     encode,
     event,
@@ -70,33 +70,33 @@ QUOTA = (
 _FILTER = "Invalid prompt: your prompt was flagged as potentially violating our usage policy. Please try another one."
 
 
-def chunk(story: Story, delta: Json | None, finish: str | None = None, usage: Json | None = None) -> Json:
+def chunk(content: Content, delta: Json | None, finish: str | None = None, usage: Json | None = None) -> Json:
     """Return one event of a stream; without a delta it has no choice."""
     choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
     value: dict[str, Any] = {
         "id": "chatcmpl-simulated",
         "object": "chat.completion.chunk",
         "created": CREATED,
-        "model": story.model,
+        "model": content.model,
         "service_tier": "default",
         "system_fingerprint": "fp_simulated",
         "choices": [] if delta is None else [choice],
     }
-    if story.usage == "asked":
+    if content.usage == "asked":
         value["usage"] = usage
-    if story.padded:
+    if content.padded:
         # The real padding hides how long a word is from who watches the encrypted stream.
         value["obfuscation"] = _PADDING[len((delta or {}).get("content") or "") % len(_PADDING) :]
     return value
 
 
-def usage(story: Story) -> Json:
+def usage(content: Content) -> Json:
     """Return the token counts, the reasoning's apart."""
     return {
-        **story.tokens,
+        **content.tokens,
         "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
         "completion_tokens_details": {
-            "reasoning_tokens": len(story.thoughts),
+            "reasoning_tokens": len(content.reasoning),
             "audio_tokens": 0,
             "accepted_prediction_tokens": 0,
             "rejected_prediction_tokens": 0,
@@ -104,7 +104,7 @@ def usage(story: Story) -> Json:
     }
 
 
-def thought_delta(text: str) -> Json:
+def reasoning_delta(text: str) -> Json:
     """Return a piece of reasoning as the servers do that speak this dialect.
 
     OpenAI's own stream is silent while its models think. DeepSeek, vLLM and models from others on Azure are not.
@@ -112,57 +112,57 @@ def thought_delta(text: str) -> Json:
     return {"reasoning_content": text}
 
 
-def completion(story: Story) -> Json:
+def completion(content: Content) -> Json:
     """Return an answer that is not streamed."""
-    message: Json = {"role": "assistant", "content": "".join(story.words), "refusal": None, "annotations": []}
-    if story.thoughts:
-        message.update(thought_delta("".join(story.thoughts)))
+    message: Json = {"role": "assistant", "content": "".join(content.words), "refusal": None, "annotations": []}
+    if content.reasoning:
+        message.update(reasoning_delta("".join(content.reasoning)))
     return {
         "id": "chatcmpl-simulated",
         "object": "chat.completion",
         "created": CREATED,
-        "model": story.model,
-        "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": story.finish}],
-        **({} if story.usage == "never" else {"usage": usage(story)}),
+        "model": content.model,
+        "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": content.finish}],
+        **({} if content.usage == "never" else {"usage": usage(content)}),
         "service_tier": "default",
         "system_fingerprint": "fp_simulated",
     }
 
 
-def check(asked: Asked) -> Rejection | None:
+def check(request: Request) -> Refusal | None:
     """Refuse what a request may not contain, and what a reasoning model does not take."""
-    unknown = asked.body.keys() - _KNOWN
+    unknown = request.body.keys() - _KNOWN
     if unknown:
         plural = "s" if len(unknown) > 1 else ""
         names = ", ".join(sorted(unknown))
-        return Rejection(400, invalid(f"Unrecognized request argument{plural} supplied: {names}"))
-    if "messages" not in asked.body:
+        return Refusal(400, invalid(f"Unrecognized request argument{plural} supplied: {names}"))
+    if "messages" not in request.body:
         message = "Missing required parameter: 'messages'."
-        return Rejection(400, invalid(message, "messages", "missing_required_parameter"))
-    return _check_messages(asked.body) or (_check_reasoning(asked.body) if _REASONING.match(asked.base) else None)
+        return Refusal(400, invalid(message, "messages", "missing_required_parameter"))
+    return _check_messages(request.body) or (_check_reasoning(request.body) if _REASONING.match(request.base) else None)
 
 
-def _check_messages(body: Json) -> Rejection | None:
+def _check_messages(body: Json) -> Refusal | None:
     for number, message in enumerate(messages_in(body)):
         for name in sorted(message.keys() - _KNOWN_IN_MESSAGES):
             param = f"messages[{number}].{name}"
-            return Rejection(400, invalid(f"Unknown parameter: '{param}'.", param, "unknown_parameter"))
+            return Refusal(400, invalid(f"Unknown parameter: '{param}'.", param, "unknown_parameter"))
     return None
 
 
-def _check_reasoning(body: Json) -> Rejection | None:
+def _check_reasoning(body: Json) -> Refusal | None:
     if body.get("max_tokens") is not None:
         message = (
             "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
         )
-        return Rejection(400, invalid(message, "max_tokens", "unsupported_parameter"))
+        return Refusal(400, invalid(message, "max_tokens", "unsupported_parameter"))
     for name, default in _ONLY_DEFAULT.items():
         if (value := body.get(name, default)) not in (default, None):
             message = (
                 f"Unsupported value: '{name}' does not support {value} with this model."
                 f" Only the default ({default}) value is supported."
             )
-            return Rejection(400, invalid(message, name, "unsupported_value"))
+            return Refusal(400, invalid(message, name, "unsupported_value"))
     return None
 
 
@@ -170,26 +170,26 @@ def _model(path: str, _query: str, body: Json) -> str | None:
     return model_in(body) if path == "/v1/chat/completions" else None
 
 
-def _opening(story: Story) -> tuple[bytes, ...]:
-    return (event(chunk(story, {"role": "assistant", "content": "", "refusal": None})),)
+def _opening(content: Content) -> tuple[bytes, ...]:
+    return (event(chunk(content, {"role": "assistant", "content": "", "refusal": None})),)
 
 
-def _thought(story: Story, _number: int, text: str) -> bytes:
-    return event(chunk(story, thought_delta(text)))
+def _reasoning(content: Content, _number: int, text: str) -> bytes:
+    return event(chunk(content, reasoning_delta(text)))
 
 
-def _word(story: Story, _number: int, text: str) -> bytes:
-    return event(chunk(story, {"content": text}))
+def _word(content: Content, _number: int, text: str) -> bytes:
+    return event(chunk(content, {"content": text}))
 
 
-def _ending(story: Story) -> tuple[bytes, ...]:
-    finish = event(chunk(story, {}, story.finish))
-    counted = (event(chunk(story, None, usage=usage(story))),) if story.usage == "asked" else ()
+def _ending(content: Content) -> tuple[bytes, ...]:
+    finish = event(chunk(content, {}, content.finish))
+    counted = (event(chunk(content, None, usage=usage(content))),) if content.usage == "asked" else ()
     return (finish, *counted, DONE)
 
 
-def _whole(story: Story) -> bytes:
-    return encode(completion(story))
+def _whole(content: Content) -> bytes:
+    return encode(completion(content))
 
 
 _MODELS = {
@@ -197,7 +197,7 @@ _MODELS = {
     "data": [{"id": "gpt-4o", "object": "model", "created": CREATED, "owned_by": "system"}],
 }
 
-OPENAI = Dialect(
+OPENAI = SimulatedProvider(
     name="openai",
     base="/openai/v1",
     stream_type="text/event-stream; charset=utf-8",
@@ -222,25 +222,25 @@ OPENAI = Dialect(
     models=_MODELS,
     refusals=MappingProxyType(
         {
-            "path": Rejection(404, invalid("Invalid URL ({method} {path})")),
-            "no key": Rejection(401, invalid(_NO_KEY)),
-            "wrong key": Rejection(401, invalid(_WRONG_KEY, code="invalid_api_key")),
-            "json": Rejection(400, invalid("We could not parse the JSON body of your request.")),
-            "no model": Rejection(400, invalid("you must provide a model parameter")),
-            "unknown model": Rejection(
+            "path": Refusal(404, invalid("Invalid URL ({method} {path})")),
+            "no key": Refusal(401, invalid(_NO_KEY)),
+            "wrong key": Refusal(401, invalid(_WRONG_KEY, code="invalid_api_key")),
+            "json": Refusal(400, invalid("We could not parse the JSON body of your request.")),
+            "no model": Refusal(400, invalid("you must provide a model parameter")),
+            "unknown model": Refusal(
                 404,
                 invalid("The model `{model}` does not exist or you do not have access to it.", code="model_not_found"),
             ),
-            "invalid": Rejection(400, invalid("{detail}")),
-            "context": Rejection(400, invalid(_CONTEXT, "messages", "context_length_exceeded")),
-            "rate": Rejection(429, _error(_RATE, "requests", None, "rate_limit_exceeded")),
-            "quota": Rejection(429, _error(QUOTA, "insufficient_quota", None, "insufficient_quota")),
-            "filter": Rejection(400, invalid(_FILTER, "prompt", "content_filter")),
-            "server": Rejection(500, _SERVER),
+            "invalid": Refusal(400, invalid("{detail}")),
+            "context": Refusal(400, invalid(_CONTEXT, "messages", "context_length_exceeded")),
+            "rate": Refusal(429, _error(_RATE, "requests", None, "rate_limit_exceeded")),
+            "quota": Refusal(429, _error(QUOTA, "insufficient_quota", None, "insufficient_quota")),
+            "filter": Refusal(400, invalid(_FILTER, "prompt", "content_filter")),
+            "server": Refusal(500, _SERVER),
         }
     ),
     refusals_by_status=MappingProxyType(
-        {503: Rejection(503, _error("The engine is currently overloaded, please try again later", "server_error"))}
+        {503: Refusal(503, _error("The engine is currently overloaded, please try again later", "server_error"))}
     ),
-    voice=Voice(_opening, _thought, _word, _ending, event(_SERVER), _whole),
+    renderer=Renderer(_opening, _reasoning, _word, _ending, event(_SERVER), _whole),
 )

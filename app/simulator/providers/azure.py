@@ -5,15 +5,15 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from urllib.parse import parse_qs, unquote
 
-from ..dialect import (
+from ..provider import (
     CREATED,
     DONE,
-    Asked,
-    Dialect,
+    Content,
     Json,
-    Rejection,
-    Story,
-    Voice,
+    Refusal,
+    Renderer,
+    Request,
+    SimulatedProvider,
     bearer,
     encode,
     event,
@@ -82,12 +82,12 @@ def _version(query: str) -> str:
     return parse_qs(query).get("api-version", [""])[0]
 
 
-def _check(asked: Asked) -> Rejection | None:
-    version = _version(asked.query)
+def _check(request: Request) -> Refusal | None:
+    version = _version(request.query)
     for name in _NEWER_THAN_AUGUST_2024 if _VERSION.fullmatch(version) and version < "2024-09" else ():
-        if name in asked.body:
-            return Rejection(400, openai.invalid(f"Unrecognized request argument supplied: {name}"))
-    return openai.check(asked)
+        if name in request.body:
+            return Refusal(400, openai.invalid(f"Unrecognized request argument supplied: {name}"))
+    return openai.check(request)
 
 
 def _judged(value: Json, verdicts: Json) -> Json:
@@ -100,32 +100,32 @@ def _event(value: Json, verdicts: Json = _SAFE) -> bytes:
     return event(_judged(value, verdicts), sort_keys=True)
 
 
-def _opening(story: Story) -> tuple[bytes, ...]:
+def _opening(content: Content) -> tuple[bytes, ...]:
     prompt = [{"prompt_index": 0, "content_filter_results": _PROMPT_SAFE}]
     first = {"choices": [], "created": 0, "id": "", "model": "", "object": "", "prompt_filter_results": prompt}
-    role = openai.chunk(story, {"role": "assistant", "content": "", "refusal": None})
+    role = openai.chunk(content, {"role": "assistant", "content": "", "refusal": None})
     return event(first), _event(role, {})
 
 
-def _thought(story: Story, _number: int, text: str) -> bytes:
-    return _event(openai.chunk(story, openai.thought_delta(text)), {})
+def _reasoning(content: Content, _number: int, text: str) -> bytes:
+    return _event(openai.chunk(content, openai.reasoning_delta(text)), {})
 
 
-def _word(story: Story, _number: int, text: str) -> bytes:
-    return _event(openai.chunk(story, {"content": text}))
+def _word(content: Content, _number: int, text: str) -> bytes:
+    return _event(openai.chunk(content, {"content": text}))
 
 
-def _ending(story: Story) -> tuple[bytes, ...]:
-    verdicts = _CAUGHT if story.finish == "content_filter" else {}
-    finish = _event(openai.chunk(story, {}, story.finish), verdicts)
-    counted = (_event(openai.chunk(story, None, usage=openai.usage(story))),) if story.usage == "asked" else ()
+def _ending(content: Content) -> tuple[bytes, ...]:
+    verdicts = _CAUGHT if content.finish == "content_filter" else {}
+    finish = _event(openai.chunk(content, {}, content.finish), verdicts)
+    counted = (_event(openai.chunk(content, None, usage=openai.usage(content))),) if content.usage == "asked" else ()
     return (finish, *counted, DONE)
 
 
-def _whole(story: Story) -> bytes:
-    verdicts = _CAUGHT if story.finish == "content_filter" else _SAFE
+def _whole(content: Content) -> bytes:
+    verdicts = _CAUGHT if content.finish == "content_filter" else _SAFE
     prompt = [{"prompt_index": 0, "content_filter_results": _PROMPT_SAFE}]
-    return encode({**_judged(openai.completion(story), verdicts), "prompt_filter_results": prompt}, sort_keys=True)
+    return encode({**_judged(openai.completion(content), verdicts), "prompt_filter_results": prompt}, sort_keys=True)
 
 
 _MODEL = {
@@ -145,7 +145,7 @@ _MODEL = {
 }
 _MODELS = {"data": [_MODEL], "object": "list"}
 
-AZURE = Dialect(
+AZURE = SimulatedProvider(
     name="azure",
     base="/azure",
     stream_type="text/event-stream; charset=utf-8",
@@ -167,22 +167,22 @@ AZURE = Dialect(
     models=_MODELS,
     refusals=MappingProxyType(
         {
-            "path": Rejection(404, _error("404", "Resource not found")),
-            "no key": Rejection(401, _error("401", _WRONG_KEY)),
-            "wrong key": Rejection(401, _error("401", _WRONG_KEY)),
+            "path": Refusal(404, _error("404", "Resource not found")),
+            "no key": Refusal(401, _error("401", _WRONG_KEY)),
+            "wrong key": Refusal(401, _error("401", _WRONG_KEY)),
             "json": openai.OPENAI.refusals["json"],
             "no model": openai.OPENAI.refusals["no model"],
-            "unknown model": Rejection(404, _error("DeploymentNotFound", _NO_DEPLOYMENT)),
-            "invalid": Rejection(400, _error("400", "{detail}")),
+            "unknown model": Refusal(404, _error("DeploymentNotFound", _NO_DEPLOYMENT)),
+            "invalid": Refusal(400, _error("400", "{detail}")),
             "context": openai.OPENAI.refusals["context"],
-            "rate": Rejection(429, _error("429", _RATE)),
-            "quota": Rejection(429, _error("insufficient_quota", openai.QUOTA)),
-            "filter": Rejection(400, _FILTERED),
-            "server": Rejection(500, _error("InternalServerError", "The server had an error processing your request.")),
+            "rate": Refusal(429, _error("429", _RATE)),
+            "quota": Refusal(429, _error("insufficient_quota", openai.QUOTA)),
+            "filter": Refusal(400, _FILTERED),
+            "server": Refusal(500, _error("InternalServerError", "The server had an error processing your request.")),
         }
     ),
     refusals_by_status=MappingProxyType({}),
-    voice=Voice(_opening, _thought, _word, _ending, openai.OPENAI.voice.mishap, _whole),
+    renderer=Renderer(_opening, _reasoning, _word, _ending, openai.OPENAI.renderer.error, _whole),
     settings=MappingProxyType(
         {
             "AZURE_GPT_35_TURBO_NAME": "gpt-35-turbo",

@@ -1,4 +1,4 @@
-"""The record of a dialect: its paths, its refusals, and its form for each part of an answer."""
+"""The record of a simulated provider: its paths, its refusals, and its form for each part of an answer."""
 
 import json
 import re
@@ -9,11 +9,11 @@ from typing import Any, Literal, cast
 Json = dict[str, Any]
 """A JSON object as the json module reads it."""
 
-Trouble = Literal[
+RefusalReason = Literal[
     "path", "no key", "wrong key", "json", "no model", "unknown model", "invalid", "context", "rate", "quota", "filter",
     "server",
 ]  # fmt: skip
-"""The reasons to refuse a request. Each dialect has its own words for each of them."""
+"""The reasons to refuse a request. Each provider has its own body for each of them."""
 
 CREATED = 1767225600
 """The time of all answers: 2026-01-01, in seconds since the epoch. Fixed, so that all answers have the same bytes."""
@@ -25,7 +25,7 @@ DONE = b"data: [DONE]\n\n"
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Request:
     """One numbered request. `path` and `query` are those that the provider would see, still percent-encoded.
 
     `key` is empty when none was sent, `body` when it is not a JSON object. `model` is the whole name and `base` the
@@ -43,7 +43,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Rejection:
+class Refusal:
     """An error answer: its status, and its JSON body, whose texts may have placeholders for `filled`."""
 
     status: int
@@ -51,11 +51,11 @@ class Rejection:
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
-    """The content of one answer. `usage` is whether it has token counts, `padded` whether its events have padding."""
+class Content:
+    """What one answer says. `usage` is whether it has token counts, `padded` whether its events have padding."""
 
     model: str
-    thoughts: tuple[str, ...]
+    reasoning: tuple[str, ...]
     words: tuple[str, ...]
     finish: str
     usage: Literal["never", "unasked", "asked"]
@@ -63,8 +63,8 @@ class Story:
 
     @property
     def tokens(self) -> dict[str, int]:
-        """The token counts that every dialect gives."""
-        written = len(self.thoughts) + len(self.words)
+        """The token counts that every provider gives."""
+        written = len(self.reasoning) + len(self.words)
         return {
             "prompt_tokens": PROMPT_TOKENS,
             "completion_tokens": written,
@@ -73,28 +73,28 @@ class Story:
 
 
 @dataclass(frozen=True, slots=True)
-class Voice:
-    """A dialect's form for each part of an answer: whole server-sent events as bytes, with LF line ends.
+class Renderer:
+    """Renders each part of an answer in a provider's form: whole server-sent events as bytes, with LF line ends.
 
-    `word` and `thought` take the number of the piece, from 0, and its text. `ending` ends in `DONE`. `mishap` is the
+    `word` and `reasoning` take the number of the piece, from 0, and its text. `ending` ends in `DONE`. `error` is the
     event of an error in the middle of a stream. `whole` is the body of an answer that is not streamed.
     """
 
-    opening: Callable[[Story], tuple[bytes, ...]]
-    thought: Callable[[Story, int, str], bytes]
-    word: Callable[[Story, int, str], bytes]
-    ending: Callable[[Story], tuple[bytes, ...]]
-    mishap: bytes
-    whole: Callable[[Story], bytes]
+    opening: Callable[[Content], tuple[bytes, ...]]
+    reasoning: Callable[[Content, int, str], bytes]
+    word: Callable[[Content, int, str], bytes]
+    ending: Callable[[Content], tuple[bytes, ...]]
+    error: bytes
+    whole: Callable[[Content], bytes]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Dialect:
-    """A provider's dialect; each is one of a kind, so that scripts can be remembered by it.
+class SimulatedProvider:
+    """A provider as it is simulated. It is compared by identity, so that it can be the key of a cache.
 
     `name` is the first segment of its paths, `base` what a client takes for its base URL. `headers` go with every
     answer, {id} and {left} filled in. `model` finds the model in a path, a query and a body: None where the path is
-    none of the dialect's, "" where the model is missing. `check` refuses what the provider's schema refuses. `models`
+    none of the provider's, "" where the model is missing. `check` refuses what the provider's schema refuses. `models`
     is the body of the list at `models_path`, a path with its query. `settings` are variables of the service that it
     needs beside the key and the address.
     """
@@ -105,12 +105,12 @@ class Dialect:
     headers: Mapping[str, str]
     key: Callable[[Mapping[str, str]], str]
     model: Callable[[str, str, Json], str | None]
-    check: Callable[[Asked], Rejection | None]
+    check: Callable[[Request], Refusal | None]
     models_path: re.Pattern[str]
     models: Json
-    refusals: Mapping[Trouble, Rejection]
-    refusals_by_status: Mapping[int, Rejection]
-    voice: Voice
+    refusals: Mapping[RefusalReason, Refusal]
+    refusals_by_status: Mapping[int, Refusal]
+    renderer: Renderer
     settings: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -125,7 +125,7 @@ def event(value: object, *, sort_keys: bool = False) -> bytes:
     return b"data: %s\n\n" % encode(value, sort_keys=sort_keys)
 
 
-def filled(refusal: Rejection, **values: str) -> Rejection:
+def filled(refusal: Refusal, **values: str) -> Refusal:
     """Return the refusal with `{name}` in its texts replaced by the value of that name."""
 
     def fill(node: object) -> object:

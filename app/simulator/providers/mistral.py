@@ -4,15 +4,15 @@ import re
 from types import MappingProxyType
 from typing import Any
 
-from ..dialect import (
+from ..provider import (
     CREATED,
     DONE,
-    Asked,
-    Dialect,
+    Content,
     Json,
-    Rejection,
-    Story,
-    Voice,
+    Refusal,
+    Renderer,
+    Request,
+    SimulatedProvider,
     bearer,
     encode,
     event,
@@ -41,10 +41,10 @@ def _error(message: str | Json, kind: str, code: str | None = None) -> Json:
     return {"object": "error", "message": message, "type": kind, "param": None, "code": code}
 
 
-def _unfit(kind: str, where: list[Any], message: str, given: object, **more: object) -> Rejection:
+def _unfit(kind: str, where: list[Any], message: str, given: object, **more: object) -> Refusal:
     """Return the schema's refusal, whose `message` is an object."""
     detail = {"type": kind, "loc": ["body", *where], "msg": message, "input": given, **more}
-    return Rejection(422, _error({"detail": [detail]}, "invalid_request_error"))
+    return Refusal(422, _error({"detail": [detail]}, "invalid_request_error"))
 
 
 _FORBIDDEN = ("extra_forbidden", "Extra inputs are not permitted")
@@ -55,18 +55,18 @@ def _model(path: str, _query: str, body: Json) -> str | None:
     return model_in(body) if path == "/v1/chat/completions" else None
 
 
-def _check(asked: Asked) -> Rejection | None:
+def _check(request: Request) -> Refusal | None:
     kind, sentence = _FORBIDDEN
-    for name, value in asked.body.items():
+    for name, value in request.body.items():
         if name not in _KNOWN or (name == "tools" and not value):
             return _unfit(kind, [name], sentence, value)
-    if "messages" not in asked.body:
-        return _unfit("missing", ["messages"], "Field required", asked.body)
-    checked = (_check_message(number, message) for number, message in enumerate(messages_in(asked.body)))
+    if "messages" not in request.body:
+        return _unfit("missing", ["messages"], "Field required", request.body)
+    checked = (_check_message(number, message) for number, message in enumerate(messages_in(request.body)))
     return next((refusal for refusal in checked if refusal), None)
 
 
-def _check_message(number: int, message: Json) -> Rejection | None:
+def _check_message(number: int, message: Json) -> Refusal | None:
     role = message.get("role")
     known = _KNOWN_IN_MESSAGES.get(str(role))
     if known is None:
@@ -81,12 +81,12 @@ def _check_message(number: int, message: Json) -> Rejection | None:
     return None
 
 
-def _chunk(story: Story, delta: Json, finish: str | None = None) -> Json:
+def _chunk(content: Content, delta: Json, finish: str | None = None) -> Json:
     return {
         "id": "simulated",
         "object": "chat.completion.chunk",
         "created": CREATED,
-        "model": story.model,
+        "model": content.model,
         "choices": [{"index": 0, "delta": delta, "finish_reason": finish}],
     }
 
@@ -95,37 +95,37 @@ def _thinking(text: str) -> Json:
     return {"type": "thinking", "thinking": [{"type": "text", "text": text}]}
 
 
-def _opening(story: Story) -> tuple[bytes, ...]:
-    return (event(_chunk(story, {"role": "assistant", "content": ""})),)
+def _opening(content: Content) -> tuple[bytes, ...]:
+    return (event(_chunk(content, {"role": "assistant", "content": ""})),)
 
 
-def _thought(story: Story, _number: int, text: str) -> bytes:
-    return event(_chunk(story, {"content": [_thinking(text)]}))
+def _reasoning(content: Content, _number: int, text: str) -> bytes:
+    return event(_chunk(content, {"content": [_thinking(text)]}))
 
 
-def _word(story: Story, number: int, text: str) -> bytes:
+def _word(content: Content, number: int, text: str) -> bytes:
     # A model that reasons sends its text in both forms, mixed.
-    listed = story.thoughts and number % 2 == 0
-    return event(_chunk(story, {"content": [{"type": "text", "text": text}] if listed else text}))
+    listed = content.reasoning and number % 2 == 0
+    return event(_chunk(content, {"content": [{"type": "text", "text": text}] if listed else text}))
 
 
-def _ending(story: Story) -> tuple[bytes, ...]:
-    last = _chunk(story, {"content": ""}, story.finish)
-    counted = {} if story.usage == "never" else {"usage": story.tokens}
+def _ending(content: Content) -> tuple[bytes, ...]:
+    last = _chunk(content, {"content": ""}, content.finish)
+    counted = {} if content.usage == "never" else {"usage": content.tokens}
     return event({**last, **counted}), DONE
 
 
-def _whole(story: Story) -> bytes:
-    text = "".join(story.words)
-    listed = [_thinking("".join(story.thoughts)), {"type": "text", "text": text}]
-    message = {"role": "assistant", "tool_calls": None, "content": listed if story.thoughts else text}
+def _whole(content: Content) -> bytes:
+    text = "".join(content.words)
+    listed = [_thinking("".join(content.reasoning)), {"type": "text", "text": text}]
+    message = {"role": "assistant", "tool_calls": None, "content": listed if content.reasoning else text}
     value = {
         "id": "simulated",
         "object": "chat.completion",
         "created": CREATED,
-        "model": story.model,
-        "choices": [{"index": 0, "message": message, "finish_reason": story.finish}],
-        **({} if story.usage == "never" else {"usage": story.tokens}),
+        "model": content.model,
+        "choices": [{"index": 0, "message": message, "finish_reason": content.finish}],
+        **({} if content.usage == "never" else {"usage": content.tokens}),
     }
     return encode(value)
 
@@ -146,7 +146,7 @@ _MODEL = {
 }
 _MODELS = {"object": "list", "data": [_MODEL]}
 
-MISTRAL = Dialect(
+MISTRAL = SimulatedProvider(
     name="mistral",
     base="/mistral/v1",
     stream_type="text/event-stream",
@@ -167,25 +167,25 @@ MISTRAL = Dialect(
     models=_MODELS,
     refusals=MappingProxyType(
         {
-            "path": Rejection(404, {"message": "no Route matched with those values", "request_id": "{id}"}),
-            "no key": Rejection(401, {"detail": "Unauthorized"}),
-            "wrong key": Rejection(401, {"detail": "Unauthorized"}),
+            "path": Refusal(404, {"message": "no Route matched with those values", "request_id": "{id}"}),
+            "no key": Refusal(401, {"detail": "Unauthorized"}),
+            "wrong key": Refusal(401, {"detail": "Unauthorized"}),
             "json": _unfit("json_invalid", [0], "JSON decode error", {}),
             "no model": _unfit("missing", ["model"], "Field required", None),
-            "unknown model": Rejection(400, _error("Invalid model: {model}", "invalid_model", "1500")),
-            "invalid": Rejection(400, _error("{detail}", "invalid_request_error", None)),
-            "context": Rejection(400, _error(_CONTEXT, "invalid_request_error", "3051")),
-            "rate": Rejection(429, {**_error("Rate limit exceeded", "rate_limited", "1300"), "raw_status_code": 429}),
-            "quota": Rejection(429, _QUOTA),
-            "filter": Rejection(400, _error("The prompt was refused by the content filter.", "content_filter")),
-            "server": Rejection(500, _SERVER),
+            "unknown model": Refusal(400, _error("Invalid model: {model}", "invalid_model", "1500")),
+            "invalid": Refusal(400, _error("{detail}", "invalid_request_error", None)),
+            "context": Refusal(400, _error(_CONTEXT, "invalid_request_error", "3051")),
+            "rate": Refusal(429, {**_error("Rate limit exceeded", "rate_limited", "1300"), "raw_status_code": 429}),
+            "quota": Refusal(429, _QUOTA),
+            "filter": Refusal(400, _error("The prompt was refused by the content filter.", "content_filter")),
+            "server": Refusal(500, _SERVER),
         }
     ),
     refusals_by_status=MappingProxyType(
         {
             422: _unfit(_FORBIDDEN[0], ["simulated"], _FORBIDDEN[1], None),
-            503: Rejection(503, _error("Service unavailable.", "unreachable_backend", "1100")),
+            503: Refusal(503, _error("Service unavailable.", "unreachable_backend", "1100")),
         }
     ),
-    voice=Voice(_opening, _thought, _word, _ending, event(_SERVER), _whole),
+    renderer=Renderer(_opening, _reasoning, _word, _ending, event(_SERVER), _whole),
 )

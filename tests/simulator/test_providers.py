@@ -1,4 +1,4 @@
-"""Each dialect in its provider's own words: streams, whole answers, refusals."""
+"""Each provider in its own form: streams, whole answers, refusals."""
 
 import json
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from app.simulator import ANSWER, EMOJI, REASONING, words
-from app.simulator.dialects import DIALECTS
+from app.simulator.providers import WITH_OWN_FILE
 from tests.client import Reply
 from tests.processes import Simulator
 
@@ -19,7 +19,7 @@ SAFE = {
     "violence": {"filtered": False, "severity": "safe"},
 }
 DATED = "/azure/openai/deployments/{}/chat/completions?api-version={}"
-every_dialect = pytest.mark.parametrize("dialect", DIALECTS)
+each_provider = pytest.mark.parametrize("provider", WITH_OWN_FILE)
 
 
 def text_of(answer: Reply) -> str:
@@ -33,16 +33,16 @@ def errors(answer: Reply) -> dict[str, Any]:
     return error
 
 
-@every_dialect
-def test_an_answer_is_the_same_text_in_every_dialect(simulator: Simulator, dialect: str) -> None:
-    answer = chat(simulator, dialect, "demo")
+@each_provider
+def test_an_answer_is_the_same_text_for_each_provider(simulator: Simulator, provider: str) -> None:
+    answer = chat(simulator, provider, "demo")
     assert answer.status == 200
     assert text_of(answer) == ANSWER
 
 
-@every_dialect
-def test_an_answer_has_as_many_words_as_asked_an_event_each(simulator: Simulator, dialect: str) -> None:
-    answer = chat(simulator, dialect, "demo@events-200")
+@each_provider
+def test_an_answer_has_as_many_words_as_asked_an_event_each(simulator: Simulator, provider: str) -> None:
+    answer = chat(simulator, provider, "demo@events-200")
     spoken = [
         choice["delta"]["content"]
         for chunk in chunks(answer)
@@ -54,9 +54,9 @@ def test_an_answer_has_as_many_words_as_asked_an_event_each(simulator: Simulator
     assert "".join(spoken).startswith(f"{ANSWER} A chat")
 
 
-@every_dialect
-def test_an_answer_that_is_not_streamed_is_one_completion(simulator: Simulator, dialect: str) -> None:
-    answer = request(simulator, "POST", PATHS[dialect], question("demo", stream=False), KEY)
+@each_provider
+def test_an_answer_that_is_not_streamed_is_one_completion(simulator: Simulator, provider: str) -> None:
+    answer = request(simulator, "POST", PATHS[provider], question("demo", stream=False), KEY)
     assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
     choice = answer.json()["choices"][0]
     assert (choice["message"]["content"], choice["finish_reason"]) == (ANSWER, "stop")
@@ -64,9 +64,9 @@ def test_an_answer_that_is_not_streamed_is_one_completion(simulator: Simulator, 
     assert answer.json()["usage"]["total_tokens"] == 17 + len(ANSWER.split())
 
 
-@every_dialect
-def test_a_whole_answer_joins_the_split_emoji(simulator: Simulator, dialect: str) -> None:
-    answer = chat(simulator, dialect, "demo@emoji@json")
+@each_provider
+def test_a_whole_answer_joins_the_split_emoji(simulator: Simulator, provider: str) -> None:
+    answer = chat(simulator, provider, "demo@emoji@json")
     assert answer.json()["choices"][0]["message"]["content"] == EMOJI
 
 
@@ -276,10 +276,10 @@ def test_mistral_does_not_know_developers(simulator: Simulator) -> None:
 
 
 @pytest.mark.parametrize(
-    ("dialect", "name"), [("openai", "reasoning_content"), ("azure", "reasoning_content"), ("groq", "reasoning")]
+    ("provider", "name"), [("openai", "reasoning_content"), ("azure", "reasoning_content"), ("groq", "reasoning")]
 )
-def test_reasoning_comes_first_under_its_own_name(simulator: Simulator, dialect: str, name: str) -> None:
-    answer = chat(simulator, dialect, "demo@reasoning")
+def test_reasoning_comes_first_under_its_own_name(simulator: Simulator, provider: str, name: str) -> None:
+    answer = chat(simulator, provider, "demo@reasoning")
     deltas = [choice["delta"] for chunk in chunks(answer) for choice in chunk["choices"]]
     thinking = [name in delta for delta in deltas]
     assert "".join(delta.get(name, "") for delta in deltas) == REASONING
@@ -311,16 +311,16 @@ UNAUTHORIZED = {
 
 
 @pytest.mark.parametrize("key", [None, "sk-refused", "k{0}"])
-@every_dialect
-def test_a_missing_or_refused_key_gets_the_dialects_401(simulator: Simulator, dialect: str, key: str | None) -> None:
+@each_provider
+def test_a_missing_or_refused_key_gets_the_providers_401(simulator: Simulator, provider: str, key: str | None) -> None:
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    answer = request(simulator, "POST", PATHS[dialect], question("demo"), headers)
+    answer = request(simulator, "POST", PATHS[provider], question("demo"), headers)
     assert answer.status == 401
-    if dialect == "openai":
+    if provider == "openai":
         assert errors(answer)["code"] == ("invalid_api_key" if key else None)
         assert errors(answer)["message"].startswith("Incorrect API key" if key else "You didn't provide an API key.")
     else:
-        assert answer.body.decode() == UNAUTHORIZED[dialect]
+        assert answer.body.decode() == UNAUTHORIZED[provider]
 
 
 def test_openais_401_shows_the_ends_of_the_key(simulator: Simulator) -> None:
@@ -337,23 +337,23 @@ def test_azure_takes_its_key_in_either_header(simulator: Simulator) -> None:
     assert request(simulator, "POST", PATHS["openai"], question("demo"), {"api-key": "k"}).status == 401
 
 
-@every_dialect
-def test_an_unknown_model_gets_the_dialects_refusal(simulator: Simulator, dialect: str) -> None:
-    answer = chat(simulator, dialect, "unknown-{model}")
+@each_provider
+def test_an_unknown_model_gets_the_providers_refusal(simulator: Simulator, provider: str) -> None:
+    answer = chat(simulator, provider, "unknown-{model}")
     status, code = {
         "openai": (404, "model_not_found"),
         "azure": (404, "DeploymentNotFound"),
         "groq": (404, "model_not_found"),
         "mistral": (400, "1500"),
-    }[dialect]
+    }[provider]
     error = answer.json().get("error", answer.json())
     assert (answer.status, error["code"]) == (status, code)
-    assert dialect == "azure" or "unknown-{model}" in error["message"]
+    assert provider == "azure" or "unknown-{model}" in error["message"]
 
 
-@every_dialect
-def test_an_unknown_path_gets_the_dialects_404(simulator: Simulator, dialect: str) -> None:
-    base = PATHS[dialect].removesuffix("/chat/completions")
+@each_provider
+def test_an_unknown_path_gets_the_providers_404(simulator: Simulator, provider: str) -> None:
+    base = PATHS[provider].removesuffix("/chat/completions")
     answer = request(simulator, "POST", f"{base}/engines", question("demo"), KEY)
     assert answer.status == 404
     message = {
@@ -361,24 +361,24 @@ def test_an_unknown_path_gets_the_dialects_404(simulator: Simulator, dialect: st
         "azure": "Resource not found",
         "groq": "Unknown request URL: POST /openai/v1/engines. Please check the URL for typos",
         "mistral": "no Route matched with those values",
-    }[dialect]
+    }[provider]
     assert message in answer.body.decode()
-    assert request(simulator, "GET", PATHS[dialect], headers=KEY).status == 404
+    assert request(simulator, "GET", PATHS[provider], headers=KEY).status == 404
 
 
-@every_dialect
+@each_provider
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff", question("")])
-def test_a_body_that_is_no_chat_is_the_clients_fault(simulator: Simulator, dialect: str, body: bytes) -> None:
-    assert request(simulator, "POST", PATHS[dialect], body, KEY).status == (422 if dialect == "mistral" else 400)
+def test_a_body_that_is_no_chat_is_the_clients_fault(simulator: Simulator, provider: str, body: bytes) -> None:
+    assert request(simulator, "POST", PATHS[provider], body, KEY).status == (422 if provider == "mistral" else 400)
 
 
-@every_dialect
-def test_a_chat_needs_messages(simulator: Simulator, dialect: str) -> None:
-    answer = request(simulator, "POST", PATHS[dialect], json.dumps({"model": "demo"}).encode(), KEY)
-    assert answer.status == (422 if dialect == "mistral" else 400)
+@each_provider
+def test_a_chat_needs_messages(simulator: Simulator, provider: str) -> None:
+    answer = request(simulator, "POST", PATHS[provider], json.dumps({"model": "demo"}).encode(), KEY)
+    assert answer.status == (422 if provider == "mistral" else 400)
     assert b"messages" in answer.body
 
 
-def test_every_dialect_has_words_for_every_trouble() -> None:
-    troubles = [set(dialect.refusals) for dialect in DIALECTS.values()]
-    assert all(each == troubles[0] for each in troubles)
+def test_each_provider_has_a_refusal_for_every_reason() -> None:
+    reasons = [set(provider.refusals) for provider in WITH_OWN_FILE.values()]
+    assert all(each == reasons[0] for each in reasons)

@@ -1,19 +1,19 @@
-"""Chat completions as most providers speak them: in the words of those who made them, under a name of its own."""
+"""Chat completions as most providers speak them: in the form of those who made them, under a name of its own."""
 
 import re
 from collections.abc import Iterable
 from dataclasses import replace
 from types import MappingProxyType
 
-from ..dialect import CREATED, Dialect, Json, model_in
+from ..provider import CREATED, Json, SimulatedProvider, model_in
 from .openai import OPENAI
 
 
-def plain(name: str, path: str, models: Iterable[str]) -> Dialect:
-    """Return the dialect of a provider with this path in its base URL, and with these models."""
+def plain(name: str, path: str, models: Iterable[str]) -> SimulatedProvider:
+    """Return the provider with this path in its base URL, and with these models."""
 
-    def model(asked: str, _query: str, body: Json) -> str | None:
-        return model_in(body) if asked == f"{path}/chat/completions" else None
+    def model(requested: str, _query: str, body: Json) -> str | None:
+        return model_in(body) if requested == f"{path}/chat/completions" else None
 
     listed = [{"id": one, "object": "model", "created": CREATED, "owned_by": name} for one in models]
     return replace(

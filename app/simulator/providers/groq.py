@@ -4,15 +4,15 @@ import re
 from types import MappingProxyType
 from typing import Any
 
-from ..dialect import (
+from ..provider import (
     CREATED,
     DONE,
-    Asked,
-    Dialect,
+    Content,
     Json,
-    Rejection,
-    Story,
-    Voice,
+    Refusal,
+    Renderer,
+    Request,
+    SimulatedProvider,
     bearer,
     encode,
     event,
@@ -65,71 +65,71 @@ def _model(path: str, _query: str, body: Json) -> str | None:
     return model_in(body) if path == "/openai/v1/chat/completions" else None
 
 
-def _check(asked: Asked) -> Rejection | None:
-    for name in sorted(asked.body.keys() - _KNOWN):
-        return Rejection(400, _invalid(f"property '{name}' is unsupported"))
-    if "messages" not in asked.body:
-        return Rejection(400, _invalid("'messages' : property 'messages' is missing"))
-    if asked.body.get("n") not in (None, 1):
-        return Rejection(400, _invalid("'n' : number must be at most 1"))
-    for number, message in enumerate(messages_in(asked.body)):
+def _check(request: Request) -> Refusal | None:
+    for name in sorted(request.body.keys() - _KNOWN):
+        return Refusal(400, _invalid(f"property '{name}' is unsupported"))
+    if "messages" not in request.body:
+        return Refusal(400, _invalid("'messages' : property 'messages' is missing"))
+    if request.body.get("n") not in (None, 1):
+        return Refusal(400, _invalid("'n' : number must be at most 1"))
+    for number, message in enumerate(messages_in(request.body)):
         for name in sorted(message.keys() - _KNOWN_IN_MESSAGES):
             at = f"'messages.{number}'"
             reason = f"for 'role:{message.get('role')}' the following must be satisfied"
-            return Rejection(400, _invalid(f"{at} : {reason}[({at} : property '{name}' is unsupported)]"))
+            return Refusal(400, _invalid(f"{at} : {reason}[({at} : property '{name}' is unsupported)]"))
     return None
 
 
-def _usage(story: Story) -> Json:
+def _usage(content: Content) -> Json:
     times = {"queue_time": 0.061, "prompt_time": 0.002, "completion_time": 0.064, "total_time": 0.066}
-    return {**times, **story.tokens}
+    return {**times, **content.tokens}
 
 
-def _chunk(story: Story, delta: Json, finish: str | None = None) -> dict[str, Any]:
+def _chunk(content: Content, delta: Json, finish: str | None = None) -> dict[str, Any]:
     return {
         "id": "chatcmpl-simulated",
         "object": "chat.completion.chunk",
         "created": CREATED,
-        "model": story.model,
+        "model": content.model,
         "system_fingerprint": "fp_simulated",
         "choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}],
     }
 
 
-def _opening(story: Story) -> tuple[bytes, ...]:
-    first = _chunk(story, {"role": "assistant", "content": ""})
+def _opening(content: Content) -> tuple[bytes, ...]:
+    first = _chunk(content, {"role": "assistant", "content": ""})
     return (event({**first, "x_groq": {"id": _REQUEST}}),)
 
 
-def _thought(story: Story, _number: int, text: str) -> bytes:
-    return event(_chunk(story, {"reasoning": text, "channel": "analysis"}))
+def _reasoning(content: Content, _number: int, text: str) -> bytes:
+    return event(_chunk(content, {"reasoning": text, "channel": "analysis"}))
 
 
-def _word(story: Story, _number: int, text: str) -> bytes:
-    return event(_chunk(story, {"content": text}))
+def _word(content: Content, _number: int, text: str) -> bytes:
+    return event(_chunk(content, {"content": text}))
 
 
-def _ending(story: Story) -> tuple[bytes, ...]:
-    finish = _chunk(story, {}, story.finish)
-    if story.usage == "never":
+def _ending(content: Content) -> tuple[bytes, ...]:
+    finish = _chunk(content, {}, content.finish)
+    if content.usage == "never":
         finish["x_groq"] = {"id": _REQUEST}
     else:
-        finish["x_groq"] = {"id": _REQUEST, "usage": _usage(story)}
-        finish["usage"] = _usage(story)
+        finish["x_groq"] = {"id": _REQUEST, "usage": _usage(content)}
+        finish["usage"] = _usage(content)
     return event(finish), DONE
 
 
-def _whole(story: Story) -> bytes:
-    message = {"role": "assistant", "content": "".join(story.words)}
-    if story.thoughts:
-        message["reasoning"] = "".join(story.thoughts)
+def _whole(content: Content) -> bytes:
+    message = {"role": "assistant", "content": "".join(content.words)}
+    if content.reasoning:
+        message["reasoning"] = "".join(content.reasoning)
     value = {
         "id": "chatcmpl-simulated",
         "object": "chat.completion",
         "created": CREATED,
-        "model": story.model,
-        "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": story.finish}],
-        **({} if story.usage == "never" else {"usage": _usage(story)}),
+        "model": content.model,
+        "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": content.finish}],
+        **({} if content.usage == "never" else {"usage": _usage(content)}),
         "usage_breakdown": None,
         "system_fingerprint": "fp_simulated",
         "x_groq": {"id": _REQUEST},
@@ -150,7 +150,7 @@ _MODEL = {
 }
 _MODELS = {"object": "list", "data": [_MODEL]}
 
-GROQ = Dialect(
+GROQ = SimulatedProvider(
     name="groq",
     base="/groq/openai/v1",
     stream_type="text/event-stream; charset=utf-8",
@@ -174,34 +174,34 @@ GROQ = Dialect(
     models=_MODELS,
     refusals=MappingProxyType(
         {
-            "path": Rejection(404, _invalid(_URL, "unknown_url")),
-            "no key": Rejection(401, _invalid("Invalid API Key", "invalid_api_key")),
-            "wrong key": Rejection(401, _invalid("Invalid API Key", "invalid_api_key")),
-            "json": Rejection(400, _invalid("The request body is not valid JSON.")),
-            "no model": Rejection(400, _invalid("'model' : property 'model' is missing")),
-            "unknown model": Rejection(
+            "path": Refusal(404, _invalid(_URL, "unknown_url")),
+            "no key": Refusal(401, _invalid("Invalid API Key", "invalid_api_key")),
+            "wrong key": Refusal(401, _invalid("Invalid API Key", "invalid_api_key")),
+            "json": Refusal(400, _invalid("The request body is not valid JSON.")),
+            "no model": Refusal(400, _invalid("'model' : property 'model' is missing")),
+            "unknown model": Refusal(
                 404,
                 _invalid("The model `{model}` does not exist or you do not have access to it.", "model_not_found"),
             ),
-            "invalid": Rejection(400, _invalid("{detail}")),
-            "context": Rejection(
+            "invalid": Refusal(400, _invalid("{detail}")),
+            "context": Refusal(
                 400,
                 _invalid(
                     "Please reduce the length of the messages or completion.", "context_length_exceeded", "messages"
                 ),
             ),
-            "rate": Rejection(429, _error(_RATE, "tokens", "rate_limit_exceeded")),
-            "quota": Rejection(429, _QUOTA),
-            "filter": Rejection(400, _invalid("The prompt was refused by the content filter.", "content_filter")),
-            "server": Rejection(500, _SERVER),
+            "rate": Refusal(429, _error(_RATE, "tokens", "rate_limit_exceeded")),
+            "quota": Refusal(429, _QUOTA),
+            "filter": Refusal(400, _invalid("The prompt was refused by the content filter.", "content_filter")),
+            "server": Refusal(500, _SERVER),
         }
     ),
     refusals_by_status=MappingProxyType(
         {
-            413: Rejection(413, _error(_TOO_LARGE, "tokens", "rate_limit_exceeded")),
-            498: Rejection(498, _error(_FLEX, "invalid_request_error", "capacity_exceeded")),
-            503: Rejection(503, _error("Service Unavailable", "service_unavailable")),
+            413: Refusal(413, _error(_TOO_LARGE, "tokens", "rate_limit_exceeded")),
+            498: Refusal(498, _error(_FLEX, "invalid_request_error", "capacity_exceeded")),
+            503: Refusal(503, _error("Service Unavailable", "service_unavailable")),
         }
     ),
-    voice=Voice(_opening, _thought, _word, _ending, event(_SERVER), _whole),
+    renderer=Renderer(_opening, _reasoning, _word, _ending, event(_SERVER), _whole),
 )
