@@ -35,7 +35,7 @@ def register(app: Flask) -> None:
     """Answer every error of the application as JSON, and give every answer its request id."""
     app.register_error_handler(Failure, _tell)
     app.register_error_handler(HTTPException, _tell_http)
-    app.register_error_handler(Exception, _tell_bug)
+    app.register_error_handler(Exception, _tell_unhandled)
     app.after_request(_add_headers)
 
 
@@ -79,7 +79,7 @@ def _tell_http(error: HTTPException) -> Response:
     return _tell(Failure(code, sentence, status=error.code))
 
 
-def _tell_bug(error: Exception) -> Response:
-    """Log a bug with its traceback, and answer 500."""
-    log.error("A mistake of ours in request %s", request_id(), exc_info=error)
+def _tell_unhandled(error: Exception) -> Response:
+    """Log an unhandled exception with its traceback, and answer 500."""
+    log.error("Unhandled exception in request %s", request_id(), exc_info=error)
     return _tell(Failure(Code.INTERNAL, "An unexpected error occurred"))

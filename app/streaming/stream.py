@@ -81,14 +81,14 @@ class Stream:
 
 
 def _with_failures(reads: Iterator[list[Piece]], record: Record) -> Iterator[list[Piece]]:
-    """Turn every exception, also one from a bug, into a `Failure`, which every protocol can tell."""
+    """Turn every exception, also an unhandled one, into a `Failure`, which every protocol can tell."""
     try:
         yield from reads
     except Failure as failure:
         record.outcome = failure.code
         raise
     except Exception as error:
-        log.exception("An answer broke on a mistake of ours")
+        log.exception("Unhandled exception while reading an answer")
         record.outcome = Code.INTERNAL
         raise Failure(Code.INTERNAL, "An unexpected error occurred") from error
 
@@ -111,7 +111,7 @@ def _cut_on_failure(frames: Iterator[bytes], watch: Watch, record: Record, held:
             watch.cut()
         except Exception as error:
             if not isinstance(error, Failure):
-                log.exception("An answer could not be told for a mistake of ours")
+                log.exception("Unhandled exception while sending an answer")
                 record.outcome = Code.INTERNAL
             watch.client.flush()
             watch.cut()

@@ -1,4 +1,4 @@
-"""A request: whatever is wrong with it, its sender is told so in a sentence, and it is never a mistake of ours."""
+"""A request: whatever is wrong with it, its sender is told so in a sentence, and it is never an unhandled exception."""
 
 import json
 from collections.abc import Mapping
