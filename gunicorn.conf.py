@@ -7,4 +7,4 @@ from gevent import monkey
 
 monkey.patch_all()
 
-from app.server import *  # noqa: E402, F403
+from app.server import *

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from math import ceil
 
 from ..failure import Code, Failure
@@ -16,6 +17,9 @@ _SECONDS = re.compile(r"(\d{1,10})(\.\d{0,10})?", re.ASCII)
 _DATE = re.compile(r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT", re.ASCII)
 MAX_DELAY_SECONDS = 3600
 """The longest `Retry-After` that is passed on: with a longer one, a client would seem to hang."""
+
+_MAX_STATUS = 599
+"""The highest that is passed on: `fetch` in browsers rejects a higher one."""
 
 _HINT = "The base URL may be wrong: most end in /v1."
 
@@ -38,11 +42,12 @@ def refused(account: Account, status: int, headers: Mapping[str, str], content: 
 
     A redirect is refused, never followed, because the request carries a key.
     """
-    if status < 400:  # noqa: PLR2004
+    if status < HTTPStatus.BAD_REQUEST:
         return Failure(Code.UP_REDIRECT, f"{account.name} answered with a redirect, which is not followed.")
-    error, known = read(content, headers), status if status < 600 else 500  # noqa: PLR2004 - `fetch` rejects any higher
+    error = read(content, headers)
+    known = status if status <= _MAX_STATUS else 500
     failure = _failure(account, known, error, f"{account.name} answered with status {status}.")
-    if failure.status == 404 and _is_wrong_path(account, error):  # noqa: PLR2004
+    if failure.status == HTTPStatus.NOT_FOUND and _is_wrong_path(account, error):
         failure.message = f"{failure.message.removesuffix('.')}. {_HINT}"
     if failure.code is not Code.PROVIDER_AUTH and (delay := _delay(headers.get("retry-after", ""))):
         failure.headers = {"Retry-After": delay}
@@ -77,7 +82,7 @@ def blames(content: bytes, headers: Mapping[str, str], parameter: str, *, in_wor
 
 def _failure(account: Account, status: int, error: object, otherwise: str) -> Failure:
     message = account.cleaned(sentence(error))
-    if status == 401 or _WRONG_KEY.search(message):  # noqa: PLR2004
+    if status == HTTPStatus.UNAUTHORIZED or _WRONG_KEY.search(message):
         return Failure(Code.PROVIDER_AUTH, account.wrong_key)
     return Failure(_code(status, error), message or otherwise, status=status)
 
@@ -105,4 +110,5 @@ def _code(status: int, error: object) -> Code:
         return Code.PROVIDER_QUOTA
     if "content_filter" in codes:
         return Code.CONTENT_FILTER
-    return _CODES.get(status) or (Code.PROVIDER_BAD_REQUEST if status < 500 else Code.PROVIDER_ERROR)  # noqa: PLR2004
+    is_server_error = status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    return _CODES.get(status) or (Code.PROVIDER_ERROR if is_server_error else Code.PROVIDER_BAD_REQUEST)

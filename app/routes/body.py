@@ -7,7 +7,7 @@ import errno
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import IO, Any
 
 import gevent
 import msgspec
@@ -99,14 +99,14 @@ def _read(request: Request, limit: int, seconds: float, grow: Callable[[int], No
         raise _why_unread(error) from error
 
 
-def _read_length(source: Any, length: int, grow: Callable[[int], None]) -> bytes:  # noqa: ANN401
+def _read_length(source: IO[bytes], length: int, grow: Callable[[int], None]) -> bytes:
     data = _read_steps(source, length, grow)
     if len(data) < length:
         raise _invalid("it ends before it is whole")
     return data
 
 
-def _read_chunks(source: Any, limit: int, grow: Callable[[int], None]) -> bytes:  # noqa: ANN401
+def _read_chunks(source: IO[bytes], limit: int, grow: Callable[[int], None]) -> bytes:
     """Read to the end of the last chunk; one byte above the limit is enough to refuse."""
     data = _read_steps(source, limit + 1, grow)
     if len(data) > limit:
@@ -114,7 +114,7 @@ def _read_chunks(source: Any, limit: int, grow: Callable[[int], None]) -> bytes:
     return data
 
 
-def _read_steps(source: Any, most: int, grow: Callable[[int], None]) -> bytes:  # noqa: ANN401
+def _read_steps(source: IO[bytes], most: int, grow: Callable[[int], None]) -> bytes:
     """Read to the end, but at most `most` bytes, and count the memory of the bytes that come."""
     parts, size = [], 0
     while size < most and (part := source.read(min(STEP_BYTES, most - size))):

@@ -8,16 +8,16 @@ from . import process
 
 process.prepare()
 
-import gc  # noqa: E402
-import os  # noqa: E402
-import sys  # noqa: E402
-from typing import Any  # noqa: E402
+import gc
+import os
+import sys
+from typing import Any
 
-from . import answers, parser  # noqa: E402
-from .drain import post_fork, post_worker_init  # noqa: E402
-from .log import Logger  # noqa: E402
-from .settings import SETTINGS  # noqa: E402
-from .worker import Worker  # noqa: E402
+from . import answers, parser
+from .drain import post_fork, post_worker_init
+from .log import Logger
+from .settings import SETTINGS
+from .worker import Worker
 
 __all__ = [
     "control_socket_disable",
@@ -62,6 +62,6 @@ forwarder_headers = ""
 control_socket_disable = True
 
 
-def on_starting(_server: Any) -> None:  # noqa: ANN401
+def on_starting(_server: Any) -> None:
     """Keep what the application is made of out of collections: all processes share its memory until they touch it."""
     gc.freeze()

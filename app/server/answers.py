@@ -25,10 +25,10 @@ def install() -> None:
     wsgi.Response.write = _write_body
 
 
-def _write_error(sock: Any, status: int, _reason: str, _message: str) -> None:  # noqa: ANN401
+def _write_error(sock: Any, status: int, _reason: str, _message: str) -> None:
     """Answer what is not HTTP, or broke outside of the application, as the application answers errors."""
     message = _SENTENCES.get(status, "The request is not proper HTTP.")
-    code = "internal" if status == 500 else "bad_body"  # noqa: PLR2004
+    code = "internal" if status == HTTPStatus.INTERNAL_SERVER_ERROR else "bad_body"
     request_id = secrets.token_hex(16)
     body = json.dumps({"message": message, "code": code, "requestId": request_id})
     head = [
@@ -46,7 +46,7 @@ def _write_error(sock: Any, status: int, _reason: str, _message: str) -> None:  
 _write_as_gunicorn = wsgi.Response.write
 
 
-def _write_body(response: Any, data: bytes) -> None:  # noqa: ANN401
+def _write_body(response: Any, data: bytes) -> None:
     """Write a part of a body, with the first chunk also the headers."""
     if response.headers_sent or not (response.chunked and data) or type(response) is not wsgi.Response:
         _write_as_gunicorn(response, data)
@@ -58,7 +58,7 @@ def _write_body(response: Any, data: bytes) -> None:  # noqa: ANN401
     response.sent += len(data)
 
 
-def _write(sock: Any, data: bytes, chunked: bool = False) -> None:  # noqa: ANN401, FBT001, FBT002 - gunicorn's own
+def _write(sock: Any, data: bytes, chunked: bool = False) -> None:  # noqa: FBT001, FBT002 - gunicorn's own
     """Send in one call, as gunicorn does in several: gevent's `sendall` asks the kernel for its buffer's size first."""
     if chunked:
         data = b"%X\r\n%b\r\n" % (len(data), data)

@@ -10,7 +10,7 @@ from .. import streaming
 from . import worker as connections
 
 
-def post_fork(server: Any, worker: Any) -> None:  # noqa: ANN401
+def post_fork(server: Any, worker: Any) -> None:
     """Take SIGTERM from the fork on, and what came in the moment since: gunicorn would lose it, and kill at the end."""
     signal.signal(signal.SIGTERM, worker.handle_exit)
     while not server.SIG_QUEUE.empty():
@@ -18,14 +18,14 @@ def post_fork(server: Any, worker: Any) -> None:  # noqa: ANN401
             worker.handle_exit(signal.SIGTERM, None)
 
 
-def post_worker_init(worker: Any) -> None:  # noqa: ANN401
+def post_worker_init(worker: Any) -> None:
     """Begin to serve, and wait for the end."""
     gevent.spawn(_drain, worker)
     gc.collect()
     gc.freeze()  # What was made by now stays: to look through it again and again took a tenth of the worker's time.
 
 
-def _drain(worker: Any) -> None:  # noqa: ANN401
+def _drain(worker: Any) -> None:
     while worker.alive:
         gevent.sleep(0.1)
     running = streaming.of_this_process()

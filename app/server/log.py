@@ -8,10 +8,10 @@ from gunicorn.glogging import Logger as GunicornLogger
 from ..log import LogStream
 
 
-class Logger(GunicornLogger):  # type: ignore[misc]  # gunicorn has no types
+class Logger(GunicornLogger):
     """gunicorn's logger."""
 
-    def setup(self, cfg: Any) -> None:  # noqa: ANN401
+    def setup(self, cfg: Any) -> None:
         """Make the handlers that the settings ask for, and take those for the standard streams off these."""
         super().setup(cfg)
         for log, name in ((self.error_log, "stderr"), (self.access_log, "stdout")):

@@ -22,7 +22,7 @@ _BEFORE_TIMERS = 1
 """A priority of libev's: what has come in time is not late, though the loop was."""
 
 
-class Unreader(unreader.SocketUnreader):  # type: ignore[misc]  # gunicorn has no types
+class Unreader(unreader.SocketUnreader):
     """What reads from a client's socket. gevent goes on reading while there is something, and so would one client."""
 
     def chunk(self, size_hint: int | None = None) -> bytes:
@@ -33,7 +33,7 @@ class Unreader(unreader.SocketUnreader):  # type: ignore[misc]  # gunicorn has n
         return data
 
 
-class ChunkedReader(body.ChunkedReader):  # type: ignore[misc]
+class ChunkedReader(body.ChunkedReader):
     """What reads a body in chunks, up to so many small ones, with turns for everybody else."""
 
     def __init__(self, req: message.Request, source: Unreader) -> None:
@@ -56,7 +56,7 @@ class ChunkedReader(body.ChunkedReader):  # type: ignore[misc]
             sleep(TURN_SECONDS)
 
 
-class Request(message.Request):  # type: ignore[misc]
+class Request(message.Request):
     """A request, whose head has a limit as a whole, and whose body may be chunked but nothing else."""
 
     def parse(self, source: Unreader) -> bytes:
@@ -75,12 +75,12 @@ class Request(message.Request):  # type: ignore[misc]
             self.body = body.Body(ChunkedReader(self, self.unreader))
 
 
-class Parser(parser.RequestParser):  # type: ignore[misc]
+class Parser(parser.RequestParser):
     """Reads the requests of one connection."""
 
     mesg_class = Request
 
-    def __init__(self, cfg: Any, source: Any, address: Any) -> None:  # noqa: ANN401
+    def __init__(self, cfg: Any, source: Any, address: Any) -> None:
         """Take the connection."""
         super().__init__(cfg, source, address)
         self.unreader = Unreader(source)
@@ -90,7 +90,7 @@ def install() -> None:
     """Have gunicorn's workers read with this."""
     original = http.get_parser
 
-    def get_parser(cfg: Any, source: Any, address: Any, **other: Any) -> Any:  # noqa: ANN401
+    def get_parser(cfg: Any, source: Any, address: Any, **other: Any) -> Any:
         is_http_1 = cfg.protocol == "http" and not other
         return Parser(cfg, source, address) if is_http_1 else original(cfg, source, address, **other)
 
@@ -106,6 +106,6 @@ def _wait_readable(fd: int) -> None:
         ready.close()
 
 
-def _holds_decrypted(sock: Any) -> bool:  # noqa: ANN401
+def _holds_decrypted(sock: Any) -> bool:
     """Tell whether TLS has read something that the socket no longer shows."""
     return hasattr(sock, "pending") and sock.pending() > 0

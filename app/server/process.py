@@ -5,6 +5,8 @@ import resource
 import signal
 from contextlib import suppress
 
+_STDERR = 2
+
 
 def prepare() -> None:
     """Make the process ready, before anything that takes time is imported."""
@@ -21,7 +23,7 @@ def _exit_when_told() -> None:
 
 def _open_standard_streams() -> None:
     """Open the null device for each closed standard stream, before a client's socket gets its number."""
-    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:  # noqa: PLR2004
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
         pass
     os.close(fd)
 

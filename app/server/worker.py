@@ -41,7 +41,7 @@ _STOPPED = "the client stopped reading"
 class Connection:
     """One client's connection: since when it is open, and whether a request has begun to come on it."""
 
-    def __init__(self, sock: Any) -> None:  # noqa: ANN401
+    def __init__(self, sock: Any) -> None:
         """Begin with the wait for the first request."""
         self.socket = sock
         self.since = monotonic()
@@ -71,12 +71,12 @@ _own: Any = local()
 """What belongs to the greenlet of one connection."""
 
 
-class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
+class Worker(GeventWorker):
     """gunicorn's gevent worker, whose deadline for headers is not the one for idle connections."""
 
     _looks_again = False
 
-    def handle_exit(self, *_: Any) -> None:  # noqa: ANN401
+    def handle_exit(self, *_: Any) -> None:
         """Stop; begun in the loop, which a worker that is still booting has yet to start."""
         gevent.spawn(self._stop)
 
@@ -88,7 +88,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
                 break
         self.alive = False
 
-    def handle(self, listener: Any, client: Any, addr: Any) -> None:  # noqa: ANN401
+    def handle(self, listener: Any, client: Any, addr: Any) -> None:
         """Serve one connection."""
         _own.connection = connection = Connection(client)
         _set_write_deadline(client)
@@ -107,7 +107,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
             seconds = LEAST_SECONDS if connection.is_new else 0
         return _wait(connection, seconds)
 
-    def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> bool:  # noqa: ANN401
+    def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> bool:
         """Answer one request, and keep the connection only if its body is read, or as good as read.
 
         gunicorn would take the rest of a refused body, however long, for as long as the connection may be idle.
@@ -167,7 +167,7 @@ def give_up_idle() -> None:
         gevent.spawn_later(LEAST_SECONDS, give_up_idle)
 
 
-def _set_write_deadline(client: Any) -> None:  # noqa: ANN401
+def _set_write_deadline(client: Any) -> None:
     """Have the kernel give up who takes nothing; where there is no TCP, gevent must, which sees only large steps."""
     if client.family in (socket.AF_INET, socket.AF_INET6) and hasattr(socket, "TCP_USER_TIMEOUT"):
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(WRITE_SECONDS * 1000))
@@ -175,7 +175,7 @@ def _set_write_deadline(client: Any) -> None:  # noqa: ANN401
         client.settimeout(WRITE_SECONDS)
 
 
-def _is_read(req: Any) -> bool:  # noqa: ANN401
+def _is_read(req: Any) -> bool:
     """Tell whether a little reading brings the end of a request's body; if not, throw away what comes, for a while."""
     with gevent.Timeout(UNREAD_SECONDS, exception=False), suppress(ParseException, OSError):
         if not req.body.failed and len(req.body.read(MAX_UNREAD_BYTES)) < MAX_UNREAD_BYTES:
@@ -184,7 +184,7 @@ def _is_read(req: Any) -> bool:  # noqa: ANN401
     return False
 
 
-def _discard(source: Any) -> None:  # noqa: ANN401
+def _discard(source: Any) -> None:
     """Tell the client that the answer is whole, and read until it has seen that and closes."""
     _shut_down(source.sock, socket.SHUT_WR)
     discarded = 0
@@ -192,13 +192,13 @@ def _discard(source: Any) -> None:  # noqa: ANN401
         discarded += len(data)
 
 
-def _shut_down(sock: Any, how: int) -> None:  # noqa: ANN401
+def _shut_down(sock: Any, how: int) -> None:
     """Shut a connection down below gevent, which would raise an error in who waits for it, and below TLS."""
     with suppress(OSError), _socket(fileno=os.dup(sock.fileno())) as copy:
         copy.shutdown(how)
 
 
-def _is_readable(sock: Any) -> bool:  # noqa: ANN401
+def _is_readable(sock: Any) -> bool:
     poll = get_original("select", "poll")()
     poll.register(sock.fileno(), select.POLLIN)
     return bool(poll.poll(0))

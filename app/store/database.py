@@ -185,7 +185,7 @@ class Database:
             message = "The profiles cannot be read at the moment. Please try again in a few seconds."
             raise Failure(Code.DB_UNAVAILABLE, message) from error
         self._open_until = None
-        return result  # type: ignore[no-any-return]
+        return result  # type: ignore[no-any-return]  # of type T, which the pool loses
 
 
 def _outcome(work: Callable[[], Any]) -> tuple[Any, Exception | None]:
@@ -244,7 +244,7 @@ def _postgres_engine(url: URL) -> Engine:
         connection.commit()
 
     @event.listens_for(engine, "do_connect")
-    def resolve(_dialect, _record, _arguments, options) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    def resolve(_dialect: object, _record: object, _arguments: object, options: dict[str, Any]) -> None:
         options |= _resolved(options)
 
     return engine

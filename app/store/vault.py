@@ -46,7 +46,9 @@ class Vault:
             return _read_key(self._file)
         except PermissionError:
             if not self._has_warned:
-                log.error("The vault's key cannot be read: user %d may not read %s.", os.geteuid(), self._file)  # noqa: TRY400
+                log.error(  # noqa: TRY400 - no traceback for operators
+                    "The vault's key cannot be read: user %d may not read %s.", os.geteuid(), self._file
+                )
             self._has_warned = True
             return []
 

@@ -13,6 +13,7 @@ import termios
 import threading
 from collections.abc import Callable, Mapping
 from time import monotonic, sleep
+from types import FrameType
 from typing import Any
 
 from gevent.monkey import is_module_patched
@@ -148,7 +149,7 @@ class _Sigterm:
         self._waits = (getattr(self._before, "__module__", None) or "").startswith("gunicorn")
         signal.signal(signal.SIGTERM, self._handle)
 
-    def _handle(self, number: int, frame: Any) -> None:  # noqa: ANN401
+    def _handle(self, number: int, frame: FrameType | None) -> None:
         if not self._is_told:
             self._is_told = True
             _thread.start_new_thread(self._finish, ())
@@ -178,7 +179,7 @@ def _socket(environ: Environ) -> tuple[Any, bool]:
     return None, False
 
 
-def _waitress(environ: Environ) -> Any:  # noqa: ANN401
+def _waitress(environ: Environ) -> Any:  # noqa: ANN401 - an object of waitress's
     """Return the channel of waitress, which puts one of its methods into the environ."""
     return getattr(environ.get("waitress.client_disconnected"), "__self__", None)
 
@@ -208,7 +209,7 @@ def _is_routed(environ: Environ) -> bool:
     return "uwsgi.version" in environ and not {"http", "https"}.isdisjoint(sys.modules["uwsgi"].opt)
 
 
-def _error(environ: Environ) -> Any:  # noqa: ANN401
+def _error(environ: Environ) -> Any:  # noqa: ANN401 - a class of the server's
     """Return the exception that the server takes for a disconnect of the client, or None if there is no use in one."""
     if _swallows(environ):
         return None
@@ -217,7 +218,7 @@ def _error(environ: Environ) -> Any:  # noqa: ANN401
     return ConnectionResetError
 
 
-def _unacknowledged(sock: Any) -> int:  # noqa: ANN401
+def _unacknowledged(sock: Any) -> int:  # noqa: ANN401 - a server's socket, under gevent or not
     """Return how many bytes the client has not acknowledged (TCP)."""
     try:
         return int(struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)))[0])

@@ -67,7 +67,7 @@ class ChunkReader:
                     break
         except Failure as found:
             failure = found
-        return [*pieces] if len(pieces) < 2 else _joined(pieces), failure  # noqa: PLR2004
+        return [*pieces] if len(pieces) < 2 else _joined(pieces), failure  # noqa: PLR2004 - one has no neighbour to join
 
     def read_plain(self, event: bytes) -> Text | None:
         """Return the text of a plain event, which most are; None for any other, which is then for `read`.

@@ -58,6 +58,7 @@ decode_silent: Callable[[bytes], Any] = msgspec.json.Decoder(
     msgspec.defstruct(
         "_SilentChunk",
         [
+            # mypy does not know a type that a call has made.
             ("choices", Annotated[list[_SilentChoice], msgspec.Meta(max_length=1)]),  # type: ignore[valid-type]
             ("object", Literal["", "chat.completion.chunk"] | None, None),
             *(

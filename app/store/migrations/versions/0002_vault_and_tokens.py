@@ -1,5 +1,7 @@
 """Settings are encrypted, and users have tokens."""
 
+from collections.abc import Callable
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -29,7 +31,7 @@ def downgrade() -> None:
     op.drop_table("tokens")
 
 
-def _replace(change) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def _replace(change: Callable[[str, str, str], str]) -> None:
     connection = op.get_bind()
     for user, name, value in connection.execute(sa.select(settings)).all():
         row = (settings.c.user_id == user) & (settings.c.name == name)
