@@ -45,23 +45,23 @@ requests as soon as it is open. Workers are forked from there; new code needs a 
 worker_class = Worker
 logger_class = Logger
 worker_connections = SETTINGS.max_streams + 600
-"""Above MAX_STREAMS, so that one chat too many is told so instead of waiting unaccepted."""
+"""Above MAX_STREAMS, so that one chat too many is accepted and then refused, not left in the accept queue."""
 timeout = 60
-"""How long the event loop may be stuck before the worker is replaced; no limit for a request."""
+"""How long the event loop may be blocked before the worker is replaced; no limit for a request."""
 keepalive = 95
-"""How long an idle connection stays open: longer than Heroku's router keeps it (90 s), so that it is never the router
-that sends a request into a closing connection. Elsewhere gunicorn makes this the deadline for a request's headers too,
-which is why the worker has one of its own."""
+"""The idle timeout of a connection: longer than that of Heroku's router (90 s), so that the router never sends a
+request into a closing connection. gunicorn's own workers use it as the timeout for headers too; `Worker` does not."""
 graceful_timeout = 27
-"""When the master kills what is left: chats have ended by DRAIN_SECONDS, and the platform kills at 30 s."""
+"""When the master kills the workers that are left in a graceful shutdown: chats have ended after DRAIN_SECONDS, and the
+platform kills at 30 s."""
 limit_request_fields = 50
 limit_request_field_size = 16 * 1024
 """Room for all cookies together: a Supabase session alone may take three."""
 forwarder_headers = ""
-"""No header changes where the application is mounted; SCRIPT_NAME in the environment does."""
+"""No header sets where the application is mounted; SCRIPT_NAME in the environment does."""
 control_socket_disable = True
 
 
 def on_starting(_server: Any) -> None:
-    """Keep what the application is made of out of collections: all processes share its memory until they touch it."""
+    """Exempt the loaded application from garbage collection: its memory stays shared after a fork (copy-on-write)."""
     gc.freeze()

@@ -1,4 +1,4 @@
-"""What gunicorn itself writes to a client, in Sluice's words and in as few system calls as will do."""
+"""What gunicorn itself writes to a client: its error responses, as JSON, and each chunk, in one system call."""
 
 import json
 import secrets
@@ -18,7 +18,7 @@ _SENTENCES = {
 
 
 def install() -> None:
-    """Have gunicorn's workers write with this."""
+    """Replace gunicorn's functions for writing."""
     util.write_error = _write_error
     util.write = _write
     util.write_chunk = partial(_write, chunked=True)
@@ -26,7 +26,7 @@ def install() -> None:
 
 
 def _write_error(sock: Any, status: int, _reason: str, _message: str) -> None:
-    """Answer what is not HTTP, or broke outside of the application, as the application answers errors."""
+    """Answer a malformed request, or an error outside the application, in the form of the application's errors."""
     message = _SENTENCES.get(status, "The request is not proper HTTP.")
     code = "internal" if status == HTTPStatus.INTERNAL_SERVER_ERROR else "bad_body"
     request_id = secrets.token_hex(16)
@@ -59,7 +59,7 @@ def _write_body(response: Any, data: bytes) -> None:
 
 
 def _write(sock: Any, data: bytes, chunked: bool = False) -> None:  # noqa: FBT001, FBT002 - gunicorn's own
-    """Send in one call, as gunicorn does in several: gevent's `sendall` asks the kernel for its buffer's size first."""
+    """Send in one system call; gunicorn needs several, as gevent's `sendall` first asks for the buffer's size."""
     if chunked:
         data = b"%X\r\n%b\r\n" % (len(data), data)
     sent = sock.send(data)

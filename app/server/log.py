@@ -1,4 +1,4 @@
-"""gunicorn's log, for which nobody waits, and which tells nothing of what clients sent."""
+"""gunicorn's log: writing to it never blocks, and it has nothing of what a client sent in a malformed request."""
 
 import logging
 from typing import Any
@@ -9,10 +9,10 @@ from ..log import LogStream
 
 
 class Logger(GunicornLogger):
-    """gunicorn's logger."""
+    """gunicorn's logger, with other streams."""
 
     def setup(self, cfg: Any) -> None:
-        """Make the handlers that the settings ask for, and take those for the standard streams off these."""
+        """Create the handlers of the settings, and give those for stdout and stderr a stream that does not block."""
         super().setup(cfg)
         for log, name in ((self.error_log, "stderr"), (self.access_log, "stdout")):
             for handler in log.handlers:
@@ -23,7 +23,7 @@ class Logger(GunicornLogger):
 
 
 def _without_request(record: logging.LogRecord) -> bool:
-    """Log that a request was no HTTP, but nothing of it: what stands in the wrong place may be a token."""
+    """Log that a request was malformed, but nothing of it: what stands in the wrong place may be a token."""
     if str(record.msg).startswith("Invalid request from ip="):
         record.msg = record.msg.partition(": ")[0]
     return True

@@ -1,4 +1,4 @@
-"""gunicorn's parser, in small steps: what one client sends never holds up the others, however it is cut."""
+"""gunicorn's HTTP parser, with turns for the other clients: no request, in however small pieces, holds them up."""
 
 from typing import Any
 
@@ -10,23 +10,23 @@ from gunicorn.http.errors import UnsupportedTransferCoding
 from ..routes.body import TooManyChunks
 
 MAX_HEAD_BYTES = 32 * 1024
-"""The most that a request's headers may be together: what Flask makes of them takes a millisecond for each kilobyte."""
+"""The limit for all headers of a request together: Flask takes a millisecond for each kilobyte of them."""
 SMALL_CHUNK_BYTES = 256
 MAX_SMALL_CHUNKS = 20_000
-"""How many chunks smaller than that a body may have: each costs as much as thousands of bytes do in a large one. JSON
-encoders that stream make one of each bracket and comma."""
+"""How many chunks smaller than that a body may have: each costs as much as thousands of bytes in a large one. Streaming
+JSON encoders send each bracket and comma as a chunk."""
 SMALL_CHUNKS_AT_ONCE = 200
 TURN_SECONDS = 0.001
 
 _BEFORE_TIMERS = 1
-"""A priority of libev's: what has come in time is not late, though the loop was."""
+"""A priority of libev: data that came in time is read before a timeout fires, though the event loop was late."""
 
 
 class Unreader(unreader.SocketUnreader):
-    """What reads from a client's socket. gevent goes on reading while there is something, and so would one client."""
+    """Reads from a client's socket. gevent's `recv` does not yield while there is data, and one client may hog it."""
 
     def chunk(self, size_hint: int | None = None) -> bytes:
-        """Read once, after a turn for everybody else whose socket is ready."""
+        """Read once, after a turn for all other clients whose sockets are ready."""
         if not _holds_decrypted(self.sock):
             _wait_readable(self.sock.fileno())
         data: bytes = super().chunk(size_hint)
@@ -34,7 +34,7 @@ class Unreader(unreader.SocketUnreader):
 
 
 class ChunkedReader(body.ChunkedReader):
-    """What reads a body in chunks, up to so many small ones, with turns for everybody else."""
+    """Reads a chunked body: it may have a limited number of small chunks, and other clients get turns."""
 
     def __init__(self, req: message.Request, source: Unreader) -> None:
         """Begin to read."""
@@ -57,16 +57,16 @@ class ChunkedReader(body.ChunkedReader):
 
 
 class Request(message.Request):
-    """A request, whose head has a limit as a whole, and whose body may be chunked but nothing else."""
+    """A request: its head has a limit as a whole, and its only transfer coding may be `chunked`."""
 
     def parse(self, source: Unreader) -> bytes:
-        """Read the head; gunicorn's limit is the product of that of its fields and that of their number."""
+        """Read the head. gunicorn's own limit is the largest size of a header times the largest number of them."""
         self.max_buffer_headers = MAX_HEAD_BYTES
         rest: bytes = super().parse(source)
         return rest
 
     def set_body_reader(self) -> None:
-        """Choose how the body is read. gunicorn lets pass other codings below the chunks, and leaves them there."""
+        """Choose the body's reader. gunicorn accepts other codings below the chunks, and does not decode them."""
         super().set_body_reader()
         codings = ",".join(value for name, value in self.headers if name == "TRANSFER-ENCODING")
         if codings and codings.lower() != "chunked":
@@ -81,13 +81,13 @@ class Parser(parser.RequestParser):
     mesg_class = Request
 
     def __init__(self, cfg: Any, source: Any, address: Any) -> None:
-        """Take the connection."""
+        """Begin with a connection's socket."""
         super().__init__(cfg, source, address)
         self.unreader = Unreader(source)
 
 
 def install() -> None:
-    """Have gunicorn's workers read with this."""
+    """Have gunicorn's workers use this parser."""
     original = http.get_parser
 
     def get_parser(cfg: Any, source: Any, address: Any, **other: Any) -> Any:
@@ -107,5 +107,5 @@ def _wait_readable(fd: int) -> None:
 
 
 def _holds_decrypted(sock: Any) -> bool:
-    """Tell whether TLS has read something that the socket no longer shows."""
+    """Tell whether TLS holds decrypted bytes: the socket is then not readable, though there is data."""
     return hasattr(sock, "pending") and sock.pending() > 0

@@ -1,4 +1,4 @@
-"""The process that becomes gunicorn's master: its signals until gunicorn takes them, its descriptors."""
+"""The process that becomes gunicorn's master: its signals until gunicorn handles them, its file descriptors."""
 
 import os
 import resource
@@ -9,14 +9,14 @@ _STDERR = 2
 
 
 def prepare() -> None:
-    """Make the process ready, before anything that takes time is imported."""
+    """Prepare the process, before anything that takes time is imported."""
     _exit_when_told()
     _open_standard_streams()
     _raise_descriptor_limit()
 
 
 def _exit_when_told() -> None:
-    """Exit with status 0 on a signal while the application is loaded: the port is not open yet, so nobody waits."""
+    """Exit with status 0 on a signal while the application is loaded: the port is not open yet, so no client waits."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(0))
 
