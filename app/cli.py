@@ -44,7 +44,7 @@ def serve(options: tuple[str, ...]) -> None:
 
     The options are those of gunicorn. It gets a process in which nothing is imported yet: gevent has to patch first.
     """
-    gunicorn = Path(sys.argv[0]).with_name("gunicorn")
+    gunicorn = Path(sys.argv[0]).resolve().with_name("gunicorn")  # pipx and uv put a link to the command elsewhere
     _become(str(gunicorn), f"--config=python:{__package__}.gunicorn", f"{__package__}.wsgi:app", *options)
 
 

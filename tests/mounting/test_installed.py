@@ -66,6 +66,15 @@ def test_serve_streams_in_any_folder(environment: Environment, folder: Path, sim
     assert service.database.exists()
 
 
+def test_serve_finds_gunicorn_through_a_link(from_wheel: Environment, folder: Path) -> None:
+    """As pipx and `uv tool` install it: the command is in an environment of its own, and a link to it in the PATH."""
+    link = folder / "bin" / "sluice"
+    link.parent.mkdir()
+    link.symlink_to(from_wheel.folder / "bin" / "sluice")
+    with serving(from_wheel, folder, f"{link} serve", {}) as service:
+        assert healthy(service)
+
+
 def test_the_commands_are_there_and_migrate(environment: Environment, folder: Path) -> None:
     listed = environment.run("sluice --help", folder, {}).stdout
     assert tuple(re.findall(r"^  ([a-z]+)  ", listed, re.MULTILINE)) == COMMANDS
