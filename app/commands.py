@@ -21,8 +21,8 @@ from .store.profiles import MAX_USER_CHARACTERS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-_FIELDS = {field.name: field for provider in PROVIDERS.values() for field in provider.own_fields}
-"""What a profile may hold, by name."""
+_FIELDS = {field.name: (provider, field) for provider in PROVIDERS.values() for field in provider.own_fields}
+"""What a profile may hold, by name: the field, and the provider that it is for."""
 
 
 class _Group(AppGroup):
@@ -90,14 +90,14 @@ def examine() -> None:
 @_user
 def set_setting(name: str, user: str) -> None:
     """Set a setting; its value is asked for, or read from standard input, and never shown."""
-    settings = _service().settings
+    provider, field = _FIELDS[name]
     value = click.prompt(name, hide_input=True) if sys.stdin.isatty() else sys.stdin.read()
-    checked = _FIELDS[name].check(value, settings.endpoint_allowlist)
+    checked = field.check(value, _service().settings.endpoint_allowlist)
     removed = _service().store.profiles.set(user, name, checked)
     click.echo(f"{name} is set.")
     _tell_removed(removed)
-    if name in settings.provider_environment and settings.key_policy != "profile-first":
-        click.echo(f"{_FIELDS[name].variable} is set in the environment too, and wins.")
+    if _service().sources(user).ranked(provider, field)[:1] == ["environment"]:
+        click.echo(f"{field.variable} is set in the environment too, and wins.")
 
 
 @profile.command("unset")
@@ -119,21 +119,11 @@ def _tell_removed(names: Collection[str]) -> None:
 @profile.command("show")
 @_user
 def show(user: str) -> None:
-    """Show which settings are set, and where; never their values."""
-    for name, places in _places(user).items():
-        click.echo(f"{name:28} {' wins over '.join(places) or '-'}")
-
-
-def _places(user: str) -> dict[str, list[str]]:
-    """Return where each setting is set, the place that wins first."""
-    found, settings = _service().store.profiles.settings(user), _service().settings
-    places = {}
-    for name, field in _FIELDS.items():
-        in_environment = [field.variable] * (name in settings.provider_environment)
-        in_profile = ["profile"] * (name in found and settings.key_policy != "environment-only")
-        profile_wins = settings.key_policy == "profile-first"
-        places[name] = in_profile + in_environment if profile_wins else in_environment + in_profile
-    return places
+    """Show where the settings are set that are used; never their values."""
+    sources = _service().sources(user)
+    for name, (provider, field) in _FIELDS.items():
+        told = [field.variable if source == "environment" else source for source in sources.ranked(provider, field)]
+        click.echo(f"{name:28} {' wins over '.join(told) or '-'}")
 
 
 @profile.command("import-chatbot-ui")
@@ -163,7 +153,7 @@ def _usable(values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Yield the names and values that can be stored."""
     for name, value in values.items():
         try:
-            yield name, _FIELDS[name].check(value, _service().settings.endpoint_allowlist)
+            yield name, _FIELDS[name][1].check(value, _service().settings.endpoint_allowlist)
         except Failure:
             continue
 

@@ -101,6 +101,32 @@ def test_who_wins_is_said(run: Run) -> None:
     assert lines == [["GROQ_API_KEY wins over profile"], ["profile wins over GROQ_API_KEY"], ["GROQ_API_KEY"]]
 
 
+def test_what_goes_with_a_key_is_told_as_it_is_used(run: Run) -> None:
+    """An endpoint is used from where its key is; the name of a deployment from either."""
+    endpoint, deployment = "azure_openai_endpoint", "azure_openai_35_turbo_id"
+    used = [
+        # The variables, the policy, and what is told of the profile's endpoint and of its deployment.
+        ({}, "environment-first", "profile", "profile"),
+        ({"AZURE_OPENAI_API_KEY": "x"}, "environment-first", "-", "profile"),
+        ({"AZURE_OPENAI_API_KEY": "x"}, "profile-first", "-", "profile"),
+        ({"AZURE_OPENAI_ENDPOINT": "https://x"}, "environment-first", "profile", "profile"),
+        (
+            {"AZURE_OPENAI_API_KEY": "x", "AZURE_OPENAI_ENDPOINT": "https://x", "AZURE_GPT_35_TURBO_NAME": "x"},
+            "environment-first",
+            "AZURE_OPENAI_ENDPOINT",
+            "AZURE_GPT_35_TURBO_NAME wins over profile",
+        ),
+    ]
+    run("profile", "set", deployment, said="mine")
+    for variables, policy, *told in used:
+        done = run("profile", "set", endpoint, said="https://one.openai.azure.com", KEY_POLICY=policy, **variables)
+        wins = f"{told[0]} is set in the environment too, and wins.\n" if told[0] in variables else ""
+        assert done.stdout == f"{endpoint} is set.\n{wins}"
+        lines = run("profile", "show", KEY_POLICY=policy, **variables).stdout.splitlines()
+        shown = dict(line.split(maxsplit=1) for line in lines)
+        assert [shown[endpoint], shown[deployment]] == told
+
+
 @pytest.mark.parametrize("said", ["", " \n", "two\nlines", "a\x1bkey", "schlüssel", "x" * 501])
 def test_what_cannot_be_a_value_is_refused(run: Run, said: str) -> None:
     done = run("profile", "set", "groq_api_key", said=said)

@@ -24,17 +24,33 @@ class Sources(NamedTuple):
             return self.environment
         return self._winner(provider.key if field.with_key else field)
 
+    def ranked(self, provider: Provider, field: Field) -> list[str]:
+        """Name the sources that have a value of a field which may be used: the first is used, others if it is removed.
+
+        A source is named `profile` or `environment`. What belongs to a key is taken from the key's source alone.
+        """
+        is_bound = field.operator_only or field.with_key
+        sources = (self.of(provider, field),) if is_bound else self._order()
+        return ["profile" if source is self.own else "environment" for source in sources if field.name in source]
+
     def are_own(self, provider: Provider) -> bool:
         """Tell whether the key is the user's own."""
         return self.of(provider, provider.key) is self.own
 
+    def own_only(self, provider: Provider) -> "Sources":
+        """Return the user's own values alone, with the operator's for the fields that users cannot set."""
+        names = {field.name for field in provider.settings if field.operator_only}
+        operators = {name: value for name, value in self.environment.items() if name in names}
+        return Sources(self.own, operators, "profile-first")
+
     def _winner(self, field: Field) -> Mapping[str, str]:
+        order = self._order()
+        return next((source for source in order if field.name in source), order[-1])
+
+    def _order(self) -> tuple[Mapping[str, str], ...]:
         if self.policy == "environment-only":
-            return self.environment
-        first, second = self.environment, self.own
-        if self.policy == "profile-first":
-            first, second = second, first
-        return first if field.name in first else second
+            return (self.environment,)
+        return (self.own, self.environment) if self.policy == "profile-first" else (self.environment, self.own)
 
 
 def account_for(

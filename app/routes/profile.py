@@ -49,7 +49,7 @@ def blueprint(service: Service, providers: Iterable[Provider]) -> Blueprint:
         user = _user(service)
         provider, _ = _find(name)
         with service.limiter.slot(user):
-            account = account_for(provider, *_own_sources(service, user, provider), user=user)
+            account = account_for(provider, *service.sources(user).own_only(provider), user=user)
             service.upstream.check(placed(provider, account), provider.dialect)
         return _private(works=True)
 
@@ -68,24 +68,16 @@ def _user(service: Service) -> str:
     return user
 
 
-def _own_sources(service: Service, user: str, provider: Provider) -> Sources:
-    """Return the user's own values, and the operator's only for the fields that users cannot set."""
-    names = {field.name for field in provider.settings if field.operator_only}
-    environment = {name: value for name, value in service.settings.provider_environment.items() if name in names}
-    return Sources(service.store.profiles.settings(user), environment, "profile-first")
-
-
 def _state(provider: Provider, field: Field, sources: Sources) -> dict[str, Any]:
     """Return the source of a field's value, and the user's own value; of a key, only its last characters."""
     name = field.name
-    source = sources.of(provider, field)
     own = _own_value(sources, name)
     return {
         "name": name,
         "provider": provider.name,
         "label": provider.label,
         "isKey": field.is_secret,
-        "source": ("profile" if source is sources.own else "environment") if name in source else None,
+        "source": next(iter(sources.ranked(provider, field)), None),
         "isInProfile": name in sources.own,
         "isLocked": name in sources.own and own is None,
         "lastFour": own[-4:] if own and field.is_secret and len(own) >= MIN_SHOWN_CHARACTERS else None,

@@ -230,6 +230,18 @@ def test_an_undecryptable_value_is_told_and_can_be_set_again(tmp_path: Path) -> 
     assert [shown()[name] for name in told_of] == [True, False, "6789"]
 
 
+def test_an_endpoint_is_shown_as_it_is_used_with_its_key(
+    processes: Processes, login_environment: Mapping[str, str], simulator: Simulator
+) -> None:
+    """The environment's key is not used with it, so that it is kept and unused until there is a key of the user's."""
+    bare = {name: value for name, value in login_environment.items() if name != "AZURE_OPENAI_ENDPOINT"}
+    user = somebody(processes.service({**bare, "KEY_POLICY": "profile-first"}))
+    for has, source in (("azure_openai_endpoint", None), ("azure_openai_api_key", "profile")):
+        user.has(**{has: f"{simulator.url}/azure"})
+        one = states(user)["azure_openai_endpoint"]
+        assert (one["source"], one["isInProfile"]) == (source, True)
+
+
 def test_with_environment_only_a_profile_is_kept_and_unused(
     processes: Processes, login_environment: Mapping[str, str], simulator: Simulator
 ) -> None:
