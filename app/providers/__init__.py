@@ -3,7 +3,6 @@
 from . import azure, groq, mistral, openai
 from .account import Sources as Sources
 from .account import account_for as account_for
-from .account import placed as placed
 from .provider import Field as Field
 from .provider import Provider as Provider
 

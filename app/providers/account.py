@@ -1,10 +1,13 @@
 """Whose key goes where. Only this module decides it: a key never travels to an endpoint from another source."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
 from typing import NamedTuple
 
 from ..failure import Code, Failure
 from ..upstream.account import Account
+from ..upstream.egress import Origin, origin_of, parse
 from .provider import Field, Provider
 
 
@@ -33,10 +36,6 @@ class Sources(NamedTuple):
         sources = (self.of(provider, field),) if is_bound else self._order()
         return ["profile" if source is self.own else "environment" for source in sources if field.name in source]
 
-    def are_own(self, provider: Provider) -> bool:
-        """Tell whether the key is the user's own."""
-        return self.of(provider, provider.key) is self.own
-
     def own_only(self, provider: Provider) -> "Sources":
         """Return the user's own values alone, with the operator's for the fields that users cannot set."""
         names = {field.name for field in provider.settings if field.operator_only}
@@ -53,10 +52,19 @@ class Sources(NamedTuple):
         return (self.own, self.environment) if self.policy == "profile-first" else (self.environment, self.own)
 
 
-def account_for(
-    provider: Provider, own: Mapping[str, str], environment: Mapping[str, str], policy: str, *, user: str = ""
+def account_for(  # noqa: PLR0913 - the three sources, and what is asked for whom
+    provider: Provider,
+    own: Mapping[str, str],
+    environment: Mapping[str, str],
+    policy: str,
+    *,
+    user: str = "",
+    model: str = "",
 ) -> Account:
-    """Return the account with which a provider is asked for a user. Raises `Failure` 400 if there is no key."""
+    """Return the account with which a provider is asked for a model and a user; without a model, to check the key.
+
+    Raises `Failure` 400 if there is no key, or if the provider cannot be asked for the model.
+    """
     sources = Sources(own, environment, policy)
     key_source = sources.of(provider, provider.key)
     key, is_own = key_source.get(provider.key.name), key_source is own
@@ -67,7 +75,7 @@ def account_for(
     def value(name: str) -> str | None:
         return sources.of(provider, fields[name]).get(name)
 
-    return Account(
+    account = Account(
         label=provider.label,
         base_url=value(provider.endpoint.name) or provider.base_url,
         key=key,
@@ -80,11 +88,23 @@ def account_for(
         key_header=provider.key_header,
         quirks=provider.quirks,
     )
+    return _placed(account, *provider.place(account, model)) if provider.place else account
 
 
-def placed(provider: Provider, account: Account, model: str = "") -> Account:
-    """Return the account as it is asked for a model; without one, for a check of its key."""
-    return provider.place(account, model) if provider.place else account
+def _placed(account: Account, base_url: str, query: Mapping[str, str]) -> Account:
+    """Return the account at an address of the same origin. Raises `ValueError` for another one."""
+    own, chosen = _origin(account.base_url), _origin(base_url)
+    if own is None:
+        return account  # which nobody can be asked at, as `Upstream` will say
+    if chosen not in (own, None):
+        raise ValueError(f"the key of {account.label} does not go to another origin")
+    return replace(account, base_url=base_url, query=query)
+
+
+@lru_cache(1000)
+def _origin(url: str) -> Origin | None:
+    parsed = parse(url)
+    return origin_of(parsed) if parsed is not None else None
 
 
 def _missing_key(provider: Provider, policy: str) -> Failure:

@@ -1,6 +1,6 @@
 """What a provider is: a name, an address, a key, a dialect, and how it differs from the others."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -76,9 +76,9 @@ class Provider:
     """How it differs from others of its dialect, in the dialect's own record."""
     adapt: Callable[[Chat, Account], Chat] | None = None
     """`adapt(chat, account)` says what it is asked for, if that is not what the client wrote."""
-    place: Callable[[Account, str], Account] | None = None
-    """`place(account, model)` says where and with which headers it is asked, if that depends on its fields. The model
-    is empty for a check of the key."""
+    place: Callable[[Account, str], tuple[str, Mapping[str, str]]] | None = None
+    """`place(account, model)` returns the base URL and the query with which it is asked, if they depend on its fields.
+    The origin has to be that of the account's base URL. The model is empty for a check of the key."""
     prefix: str = ""
     key_header: str = ""
     """The header that the key travels in; a bearer token if it is empty."""

@@ -9,7 +9,7 @@ from werkzeug.http import parse_accept_header
 
 from ..chat import Chat
 from ..protocols import DEFAULT, PROTOCOLS, ClientProtocol
-from ..providers import Provider, Sources, account_for, placed
+from ..providers import Provider, Sources, account_for
 from ..record import Record
 from ..streaming import Stream
 from . import body, errors
@@ -41,10 +41,9 @@ def blueprint(provider: Provider, service: Service) -> Blueprint:
                 )
                 record.model = chat.model
                 sources = service.sources(user)
-                account = account_for(provider, *sources, user=user)
                 record.key_source = _tell_source(provider, sources)
+                account = account_for(provider, *sources, user=user, model=chat.model)
                 watch.start()
-                account = placed(provider, account, chat.model)
                 path, sent = provider.request(chat, account)
                 answer = service.upstream.ask(
                     account, provider.dialect, path, sent, wait=watch.wait, trace=record.trace
@@ -57,9 +56,11 @@ def blueprint(provider: Provider, service: Service) -> Blueprint:
     return routes
 
 
-def _tell_source(provider: Provider, sources: Sources) -> str:
-    """Name the source of the key in the headers of the response, also of an error."""
-    source = "profile" if sources.are_own(provider) else "environment"
+def _tell_source(provider: Provider, sources: Sources) -> str | None:
+    """Name the source of the key, if there is one, in the headers of the response, also of an error."""
+    source = next(iter(sources.ranked(provider, provider.key)), None)
+    if source is None:
+        return None
 
     @after_this_request
     def tell(response: Response) -> Response:

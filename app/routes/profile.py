@@ -6,7 +6,7 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, request
 
 from ..failure import Code, Failure
-from ..providers import Field, Provider, Sources, account_for, placed
+from ..providers import Field, Provider, Sources, account_for
 from . import body
 from .service import Service
 
@@ -50,7 +50,7 @@ def blueprint(service: Service, providers: Iterable[Provider]) -> Blueprint:
         provider, _ = _find(name)
         with service.limiter.slot(user):
             account = account_for(provider, *service.sources(user).own_only(provider), user=user)
-            service.upstream.check(placed(provider, account), provider.dialect)
+            service.upstream.check(account, provider.dialect)
         return _private(works=True)
 
     def _find(name: str) -> tuple[Provider, Field]:

@@ -7,7 +7,7 @@ from flask import Blueprint, Response, jsonify, request
 
 from ..failure import Code, Failure
 from ..protocols import PROTOCOLS
-from ..providers import Field, Provider, Sources, account_for, placed
+from ..providers import Field, Provider, Sources, account_for
 from .service import Service
 
 
@@ -57,7 +57,7 @@ def _can_be_asked(provider: Provider, sources: Sources | None, model: str = "") 
     if sources is None:
         return False
     try:
-        placed(provider, account_for(provider, *sources), model)
+        account_for(provider, *sources, model=model)
     except Failure as failure:
         if failure.code not in {Code.MISSING_KEY, Code.VAULT_LOCKED, Code.NOT_FOUND}:
             raise

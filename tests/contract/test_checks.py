@@ -10,7 +10,7 @@ import pytest
 from app import upstream as asking
 from app.config import Settings
 from app.failure import Failure
-from app.providers import PROVIDERS, Provider, Sources, account_for, placed
+from app.providers import PROVIDERS, Provider, Sources, account_for
 from app.upstream import Upstream
 from tests.machine import slack
 from tests.processes import Simulator
@@ -59,7 +59,7 @@ def users(environment: Mapping[str, str], asked: Provider, **changes: str) -> So
 
 
 def check(asked: Provider, sources: Sources, upstream: Upstream) -> None:
-    upstream.check(placed(asked, account_for(asked, *sources)), asked.dialect)
+    upstream.check(account_for(asked, *sources), asked.dialect)
 
 
 def plain(environment: Mapping[str, str], asked: Provider) -> tuple[str, dict[str, str]]:

@@ -14,7 +14,7 @@ import trustme
 
 from app.config import Settings
 from app.failure import Failure
-from app.providers import PROVIDERS, account_for, placed
+from app.providers import PROVIDERS, account_for
 from app.upstream import Upstream
 from tests.client import ask, chat
 from tests.far import Far
@@ -157,7 +157,7 @@ PASTED = {
 
 def check(upstream: Upstream, settings: Mapping[str, str]) -> None:
     azure = PROVIDERS["azure"]
-    upstream.check(placed(azure, account_for(azure, {}, settings, "environment-first")), azure.dialect)
+    upstream.check(account_for(azure, {}, settings, "environment-first"), azure.dialect)
 
 
 @pytest.mark.parametrize(("pasted", "path"), PASTED.items(), ids=repr)

@@ -4,13 +4,14 @@ The two sources of an endpoint are told apart by how they write this machine's n
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import product
 from typing import NamedTuple
 
 import pytest
 
 from app.config import KEY_POLICIES
-from app.providers import PROVIDERS
+from app.providers import PROVIDERS, account_for
 from tests.client import Reply
 from tests.login.users import User, mark, record, seen, somebody, told, with_login
 from tests.processes import Processes, Service, Simulator, wait_for
@@ -203,6 +204,36 @@ def test_no_key_of_a_user_goes_to_an_environment_endpoint(
     user = somebody(services[policy, has]).has(azure_openai_api_key=key)
     assert told(user.chat("azure", MODEL, text=text)) == (400, "missing_key", "Azure resources not found")
     assert seen(simulator, text) + seen(simulator, key) == []
+
+
+@pytest.mark.parametrize(
+    ("address", "is_taken"),
+    [
+        ("https://api.example/v1/deployment", True),
+        ("https://API.example:443", True),
+        ("https:/nowhere", True),  # which cannot be asked at all
+        ("http://api.example/v1", False),
+        ("https://api.example:8443/v1", False),
+        ("https://evil.example/v1", False),
+        ("https://api.example@evil.example/v1", False),
+    ],
+)
+def test_no_provider_sends_a_key_to_another_origin(address: str, is_taken: bool) -> None:  # noqa: FBT001
+    asked = replace(PROVIDERS["groq"], place=lambda account, model: (address, {"model": model, "home": account.home}))
+    environment = {"groq_api_key": "key", "groq_base_url": "https://api.example/v1"}
+    if is_taken:
+        account = account_for(asked, {}, environment, FIRST, model="demo")
+        assert (account.base_url, account.query) == (address, {"model": "demo", "home": asked.base_url})
+        return
+    with pytest.raises(ValueError, match="another origin"):
+        account_for(asked, {}, environment, FIRST, model="demo")
+
+
+def test_an_address_that_is_none_is_left_as_it_is() -> None:
+    """Nobody can be asked there; where a provider would go from it is not known to be the same."""
+    asked = replace(PROVIDERS["groq"], place=lambda _account, _model: ("https://evil.example", {}))
+    account = account_for(asked, {}, {"groq_api_key": "key", "groq_base_url": "https://\x01"}, FIRST)
+    assert account.base_url == "https://\x01"
 
 
 @pytest.mark.parametrize("policy", [FIRST, ALONE])

@@ -48,13 +48,12 @@ def _deployment(model: str, account: Account) -> str:
     raise Failure(Code.NOT_FOUND, "Model not found", status=400)
 
 
-def _place(account: Account, model: str) -> Account:
-    """Return the account at the address of its resource, or of the model's deployment."""
+def _place(account: Account, model: str) -> tuple[str, dict[str, str]]:
+    """Return the base URL and the query of the resource, or of the model's deployment."""
     deployment = _deployment(model, account) if model else ""
     if not account.base_url:
         raise _missing()
-    base_url, query = endpoint.address(account.base_url, account.value(_API_VERSION.name), deployment)
-    return replace(account, base_url=base_url, query=query)
+    return endpoint.address(account.base_url, account.value(_API_VERSION.name), deployment)
 
 
 def _to_deployment(chat: Chat, account: Account) -> Chat:
