@@ -1,17 +1,17 @@
-"""Whom to ask: one file a provider. A new one is its file, and its name in the import and in `PROVIDERS` below."""
+"""Whom to ask: one file a provider. A new one is its file, and its name in the list below."""
 
-from . import azure, groq, mistral, openai
+from importlib import import_module
+
 from .account import Sources as Sources
 from .account import account_for as account_for
 from .provider import Field as Field
 from .provider import Provider as Provider
 
-PROVIDERS: dict[str, Provider] = {
-    module.PROVIDER.name: module.PROVIDER
-    for module in (
-        openai,
-        azure,
-        groq,
-        mistral,
-    )
-}
+_NAMES = (
+    "openai",
+    "azure",
+    "groq",
+    "mistral",
+)
+"""In the order in which they are shown."""
+PROVIDERS: dict[str, Provider] = {name: import_module(f".{name}", __name__).PROVIDER for name in _NAMES}

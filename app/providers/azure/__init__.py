@@ -27,11 +27,11 @@ _API_VERSION = _field("api_version", forms.VERSION, "API version", "2024-10-21",
 _DEPLOYMENTS = _field(
     "deployments", forms.DEPLOYMENTS, "Deployments of other models (JSON)", '{"gpt-5.1": "my-deployment"}'
 )
-DEPLOYMENT_OF = {
+_DEPLOYMENT_OF = {
     model: Field(f"azure_openai_{name}_id", f"AZURE_GPT_{name.upper()}_NAME", forms.NAME, f"Deployment of {model}")
     for model, name in [
-        ("gpt-3.5-turbo", "35_turbo"),
         ("gpt-4-turbo-preview", "45_turbo"),
+        ("gpt-3.5-turbo", "35_turbo"),
         ("gpt-4-vision-preview", "45_vision"),
     ]
 }
@@ -39,8 +39,8 @@ DEPLOYMENT_OF = {
 
 def _deployment(model: str, account: Account) -> str:
     """Return a model's deployment. Raises `Failure` for a model without one."""
-    if model in DEPLOYMENT_OF:
-        if deployment := account.value(DEPLOYMENT_OF[model].name):
+    if model in _DEPLOYMENT_OF:
+        if deployment := account.value(_DEPLOYMENT_OF[model].name):
             return deployment
         raise _missing()
     if deployment := forms.names_in(account.value(_DEPLOYMENTS.name) or "{}").get(model):
@@ -70,8 +70,8 @@ PROVIDER = Provider(
     base_url="",
     dialect=completions,
     families=models.AZURE,
-    models=("gpt-4-turbo-preview", "gpt-3.5-turbo", "gpt-4-vision-preview"),
-    fields=(_ENDPOINT, _API_VERSION, *DEPLOYMENT_OF.values(), _DEPLOYMENTS),
+    models=tuple(_DEPLOYMENT_OF),
+    fields=(_ENDPOINT, _API_VERSION, *_DEPLOYMENT_OF.values(), _DEPLOYMENTS),
     adapt=_to_deployment,
     place=_place,
     prefix="azure_openai",
