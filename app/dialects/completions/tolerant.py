@@ -73,10 +73,10 @@ def decoded(event: bytes) -> dict[str, Any]:
 
 def read(body: Mapping[str, Any]) -> Chunk:
     """Read a chunk of any shape. Raises `Failure` if it has text that cannot be read."""
-    choices, groq = body.get("choices"), members(body.get("x_groq"))
+    choices, wrapped = body.get("choices"), members(body.get("x_groq"))
     first = _first(choices)
     choice = members(first)
-    usage = groq.get("usage") if body.get("usage") is None else body["usage"]
+    usage = wrapped.get("usage") if body.get("usage") is None else body["usage"]
     spans = read_choice(first)
     error = words.error_in(body, choice, is_answer=bool(first or usage), is_text=bool(spans))
     is_known = bool(choices and isinstance(choices, list | dict)) or usage is not None
