@@ -1,5 +1,6 @@
 """The operator's commands, in the context of an application: `flask --app wsgi NAME`, or `sluice NAME`."""
 
+import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime
@@ -79,7 +80,7 @@ def migrate() -> None:
 @commands.command("doctor")
 def examine() -> None:
     """Say what is configured, what is exposed and what is unsafe; the status is 1 if anything is."""
-    findings = list(doctor.examine(_service(), PROVIDERS.values()))
+    findings = list(doctor.examine(_service(), PROVIDERS.values(), os.environ))
     for finding in findings:
         click.echo(f"{finding.mark:8}{finding.sentence}")
     sys.exit(any(finding.mark == doctor.UNSAFE for finding in findings))

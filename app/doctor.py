@@ -1,10 +1,9 @@
 """Examines a service, and reports in sentences: its configuration, and whatever is exposed or unsafe."""
 
-import os
 import shlex
 import sysconfig
 from argparse import ArgumentError, ArgumentParser
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import ip_address
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -29,16 +28,16 @@ class Finding(NamedTuple):
     mark: str = ""
 
 
-def examine(service: Service, providers: Iterable[Provider]) -> Iterator[Finding]:
-    """Yield all findings. This connects to the database and to Redis."""
+def examine(service: Service, providers: Iterable[Provider], environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Yield all findings, of a server in such an environment. This connects to the database and to Redis."""
     settings = service.settings
     yield from _database(service)
     yield from exposure(service)
     yield from _keys(settings, providers)
     yield from _limits(service)
     yield from _browsers(settings)
-    yield from _addresses(settings, providers)
-    yield from _server()
+    yield from _addresses(settings, providers, environ)
+    yield from _server(environ)
     yield from _python()
 
 
@@ -127,7 +126,7 @@ def _browsers(settings: Settings) -> Iterator[Finding]:
             yield Finding(f"Browsers: pages of {origin} are not encrypted on their way.", mark=UNSAFE)
 
 
-def _addresses(settings: Settings, providers: Iterable[Provider]) -> Iterator[Finding]:
+def _addresses(settings: Settings, providers: Iterable[Provider], environ: Mapping[str, str]) -> Iterator[Finding]:
     names = {setting.name: setting.variable for provider in providers for setting in provider.settings}
     urls = {names[name]: value for name, value in settings.provider_environment.items() if name in names}
     urls |= {"AUTH_JWKS_URL": settings.auth_jwks_url, "REDIS_URL": settings.redis_url}
@@ -136,13 +135,13 @@ def _addresses(settings: Settings, providers: Iterable[Provider]) -> Iterator[Fi
             yield Finding(f"{variable}: what is sent there or read from there is not encrypted.", mark=UNSAFE)
     for origin in settings.endpoint_allowlist:
         yield Finding(f"Endpoints: users may have their keys sent to {origin} (ENDPOINT_ALLOWLIST).")
-    if os.environ.get("FORWARDED_ALLOW_IPS") == "*":
+    if environ.get("FORWARDED_ALLOW_IPS") == "*":
         yield Finding("Proxies: the headers of every proxy are believed (FORWARDED_ALLOW_IPS).")
 
 
-def _server() -> Iterator[Finding]:
+def _server(environ: Mapping[str, str]) -> Iterator[Finding]:
     """Yield the findings about the server, another process, from the environment."""
-    if _is_one_at_a_time(os.environ.get("GUNICORN_CMD_ARGS", "")):
+    if _is_one_at_a_time(environ.get("GUNICORN_CMD_ARGS", "")):
         sentence = "Server: GUNICORN_CMD_ARGS asks for a gunicorn of one thread, which answers one request at a time."
         yield Finding(sentence, mark=UNSAFE)
     yield Finding(
