@@ -134,7 +134,10 @@ class _StrictJWT(jwt.PyJWT):
 
 
 def _json(data: bytes) -> dict[str, Any]:
-    """Parse a JSON object without duplicate names. Raises `ValueError`, or `RecursionError` for deep nesting."""
+    """Parse a JSON object without duplicate names. Raises `ValueError`, or `RecursionError` for deep nesting.
+
+    msgspec would take the last of two values of the same name, and cannot be told to refuse them.
+    """
     found = _DECODER.decode(data.decode())
     if not isinstance(found, dict):
         raise ValueError("not an object")  # noqa: TRY004 - bad input is always a `ValueError` here

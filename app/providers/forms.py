@@ -1,9 +1,10 @@
 """Forms: what the value of a field may look like. Whether a value is right, only its provider knows."""
 
-import json
 import re
 from collections.abc import Callable
 from typing import NamedTuple
+
+import msgspec
 
 
 class Form(NamedTuple):
@@ -17,27 +18,24 @@ _MAX_NAME_CHARACTERS = 200
 _MAX_DEPLOYMENTS_CHARACTERS = 10_000
 
 
-def _is_name(value: object) -> bool:
-    if not isinstance(value, str):
-        return False
+def _is_name(value: str) -> bool:
     return value.isprintable() and value.strip() == value and 0 < len(value) <= _MAX_NAME_CHARACTERS
 
 
-def _object(value: str) -> dict[str, object] | None:
+def _names(value: str) -> dict[str, str] | None:
     try:
-        found = json.loads(value)
-    except (ValueError, RecursionError):
+        return msgspec.json.decode(value, type=dict[str, str])
+    except ValueError:  # as msgspec's own errors are, too
         return None
-    return found if isinstance(found, dict) else None
 
 
 def names_in(value: str) -> dict[str, str]:
-    """Return the names by names in a JSON object; the environment may have anything there."""
-    return {key: name for key, name in (_object(value) or {}).items() if isinstance(name, str)}
+    """Return the names by names in a JSON object, none for anything else, which the environment may have."""
+    return _names(value) or {}
 
 
 def _is_deployments(value: str) -> bool:
-    found = _object(value) if len(value) <= _MAX_DEPLOYMENTS_CHARACTERS else None
+    found = _names(value) if len(value) <= _MAX_DEPLOYMENTS_CHARACTERS else None
     return value.isprintable() and found is not None and all(map(_is_name, (*found, *found.values())))
 
 

@@ -155,9 +155,11 @@ PASTED = {
 }
 
 
+AZURE = PROVIDERS["azure"]
+
+
 def check(upstream: Upstream, settings: Mapping[str, str]) -> None:
-    azure = PROVIDERS["azure"]
-    upstream.check(account_for(azure, {}, settings, "environment-first"), azure.dialect)
+    upstream.check(account_for(AZURE, {}, settings, "environment-first"), AZURE.dialect)
 
 
 @pytest.mark.parametrize(("pasted", "path"), PASTED.items(), ids=repr)
@@ -215,3 +217,14 @@ def test_no_endpoint_takes_long_to_read() -> None:
         started = process_time()
         PROVIDERS["azure"].settings[0].meant(endpoint)
         assert process_time() - started < 0.1
+
+
+JUNK = ["", "x", "[", "[]", "null", '{"m": 1}', '{"m": {"m": "d"}}', '{"m": ' * 9999, '"\ud800"']
+
+
+@pytest.mark.parametrize("value", JUNK, ids=range(len(JUNK)))
+def test_deployments_that_are_none_are_a_model_not_found(value: str) -> None:
+    """The environment may have anything there."""
+    settings = {"azure_openai_api_key": "key", "azure_openai_endpoint": "https://a.example"}
+    with pytest.raises(Failure, match="Model not found"):
+        account_for(AZURE, {}, settings | {"azure_openai_deployments": value}, "environment-first", model="m")

@@ -156,6 +156,7 @@ def _first_of(choices: bytes) -> bytes:
 
 
 def _json(data: bytes) -> Any:  # noqa: ANN401 - JSON is anything
+    # Not msgspec, which keeps no spelling of a number, and refuses NaN and half a surrogate pair.
     try:
         return json.loads(data.decode(), parse_float=_Written, parse_constant=_Written, parse_int=_integer)
     except (ValueError, RecursionError) as error:
