@@ -15,9 +15,10 @@ import pytest
 
 from app.config import Settings
 from app.dialects import completions
+from app.proxy import DIRECT
 from app.upstream.account import Account
 from app.upstream.call import Call
-from app.upstream.dial import Proxy, dial
+from app.upstream.dial import dial
 from app.upstream.egress import Origin
 from app.upstream.pool import Pool
 from app.wait import LoopWait
@@ -66,7 +67,7 @@ def test_a_second_address_is_reached_when_the_first_one(
         resolve(monkeypatch, port, listener.getsockname()[1])
         origin = Origin("http", "two.test", 80)
         tls = ssl.create_default_context()
-        with in_loop(lambda call: dial(origin, tls, Proxy("", ""), SECONDS, call)) as sock:
+        with in_loop(lambda call: dial(origin, tls, DIRECT, SECONDS, call)) as sock:
             assert sock.getpeername() == listener.getsockname()
 
 

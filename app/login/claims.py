@@ -17,8 +17,9 @@ from typing import Any
 import jwt
 
 from ..config import Settings
+from ..proxy import Proxy
 from ..store.profiles import MAX_USER_CHARACTERS
-from .jwks import Keys, proxy_for
+from .jwks import Keys
 from .unauthorized import unauthorized
 
 LEEWAY_SECONDS = 30
@@ -42,7 +43,7 @@ class Claims:
         """Take the secret, the URL of the keys, the audience and the issuer. Nothing is fetched yet."""
         self._secret = settings.auth_jwt_secret
         url = settings.auth_jwks_url
-        self._keys = Keys(url, proxy_for(url, settings.https_proxy, settings.no_proxy)) if url else None
+        self._keys = Keys(url, Proxy(settings.https_proxy, settings.no_proxy)) if url else None
         self._expected: Any = {
             "audience": settings.auth_jwt_audience,
             "issuer": settings.auth_jwt_issuer,

@@ -6,7 +6,6 @@ logins that do not wait for each other. Nothing is started before the first use,
 
 import json
 import logging
-from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from http import HTTPStatus
@@ -16,13 +15,13 @@ from socket import SHUT_RDWR, socket
 from threading import Event, Lock, Thread, Timer
 from time import monotonic
 from typing import Any, NamedTuple
-from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
-from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # typeshed leaves it out
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from jwt import PyJWK, PyJWKClient, PyJWKClientError, PyJWTError
 from jwt.jwk_set_cache import JWKSetCache
 
 from ..failure import Code, Failure
+from ..proxy import DIRECT, Proxy
 
 _MAX_BYTES = 256 * 1024
 _MAX_KEYS = 100
@@ -60,8 +59,8 @@ class Keys(PyJWKClient):
 
     jwk_set_cache: JWKSetCache
 
-    def __init__(self, url: str, proxy: str = "", pace: Pace = _PACE) -> None:
-        """Take the URL of the set, and the proxy to it. Raises `PyJWKClientError` for other URLs than http(s)."""
+    def __init__(self, url: str, proxy: Proxy = DIRECT, pace: Pace = _PACE) -> None:
+        """Take the URL of the set, and the way out. Raises `PyJWKClientError` for other URLs than http(s)."""
         super().__init__(url, headers=_HEADERS, timeout=pace.deadline, lifespan=pace.lifespan)
         self._proxy, self._pace = proxy, pace
         self._deadline = self._next = -inf
@@ -146,13 +145,6 @@ class Keys(PyJWKClient):
         log.warning("The keys of AUTH_JWKS_URL cannot be fetched (%s). Until they can, %s.", reason, until)
 
 
-def proxy_for(url: str, proxy: str, exceptions: str) -> str:
-    """Return the proxy to a URL, or an empty text: only `https` takes it, and no host of `NO_PROXY`."""
-    parts = urlsplit(url)
-    place = f"{parts.hostname}:{parts.port or 443}"
-    return proxy if parts.scheme == "https" and not proxy_bypass_environment(place, {"no": exceptions}) else ""
-
-
 def _is_usable(key: object) -> bool:
     """Tell whether a key may check signatures: a public one, made for that, and for the algorithm of its kind."""
     if not isinstance(key, dict) or "d" in key:
@@ -163,7 +155,7 @@ def _is_usable(key: object) -> bool:
     return algorithm is not None and key.get("alg", algorithm) == algorithm and is_for_signatures
 
 
-def _download(url: str, proxy: str, seconds: float) -> bytes:
+def _download(url: str, proxy: Proxy, seconds: float) -> bytes:
     """Return what is at a URL, and never at one that it redirects to. Raises one of `_TROUBLES`."""
     parts, deadline = urlsplit(url), monotonic() + seconds
     with closing(_connection(parts, proxy, seconds)) as connection:
@@ -179,17 +171,15 @@ def _download(url: str, proxy: str, seconds: float) -> bytes:
     return body
 
 
-def _connection(parts: SplitResult, proxy: str, seconds: float) -> HTTPConnection:
+def _connection(parts: SplitResult, proxy: Proxy, seconds: float) -> HTTPConnection:
     host = parts.hostname or ""
     if parts.scheme == "http":
         return HTTPConnection(host, parts.port or 80, timeout=seconds)
-    if not proxy:
-        return HTTPSConnection(host, parts.port or 443, timeout=seconds)
-    way = urlsplit(proxy)
-    connection = HTTPSConnection(way.hostname or "", way.port or 80, timeout=seconds)
-    credentials = f"{unquote(way.username or '')}:{unquote(way.password or '')}"
-    authorization = {"Proxy-Authorization": f"Basic {b64encode(credentials.encode()).decode()}"}
-    connection.set_tunnel(host, parts.port or 443, authorization if way.username else {})
+    port = parts.port or 443
+    if not proxy.serves(parts.scheme, host, port):
+        return HTTPSConnection(host, port, timeout=seconds)
+    connection = HTTPSConnection(*proxy.address, timeout=seconds)
+    connection.set_tunnel(host, port, proxy.headers)
     return connection
 
 

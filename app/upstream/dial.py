@@ -7,16 +7,13 @@ import re
 import select
 import socket
 import ssl
-from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from time import monotonic
-from typing import NamedTuple
-from urllib.parse import unquote, urlsplit
-from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # typeshed leaves it out
 
 from ..failure import Code, Failure
+from ..proxy import Proxy
 from ..wait import retry_when_ready
 from .call import Call
 from .egress import Origin, require_public
@@ -26,20 +23,6 @@ _MAX_REPLY_BYTES = 16 * 1024
 
 NAMES = Names()
 """The look-ups of hosts that the operator chose."""
-
-
-class Proxy(NamedTuple):
-    """An HTTP proxy, used with CONNECT: the way out of a network without direct access."""
-
-    url: str
-    exceptions: str
-    """Hosts that are reached directly, in the syntax of `NO_PROXY`."""
-
-    def serves(self, origin: Origin) -> bool:
-        """Tell whether an origin is reached through the proxy: only `https`, which the proxy cannot read."""
-        asked = f"{origin.host}:{origin.port}"
-        direct = proxy_bypass_environment(asked, {"no": self.exceptions})
-        return bool(self.url) and origin.scheme == "https" and not direct
 
 
 def dial(  # noqa: PLR0913 - each decides where or how to connect
@@ -60,7 +43,7 @@ def dial(  # noqa: PLR0913 - each decides where or how to connect
     """
     deadline = monotonic() + seconds
     try:
-        if proxy.serves(origin):
+        if proxy.serves(*origin):
             sock = _connect_through(proxy, origin, deadline, names if public_only else None, call)
         else:
             addresses = _addresses((origin.host, origin.port), deadline, names, call, public_only=public_only)
@@ -138,24 +121,16 @@ def _addresses(
 
 def _tunnel(proxy: Proxy, host: str, port: int, call: Call, deadline: float) -> socket.socket:
     """Open a tunnel through the proxy to a host or an address (RFC 9110, section 9.3.6)."""
-    url = urlsplit(proxy.url)
-    addresses = _addresses((url.hostname or "", url.port or 80), deadline, NAMES, call, public_only=False)
+    addresses = _addresses(proxy.address, deadline, NAMES, call, public_only=False)
     sock = _connect_first(addresses, deadline, partial(_connect, call))
     with _closed_on_failure(sock):
         target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}", *_proxy_authorization(url.username, url.password)]
-        sock.sendall("\r\n".join([*lines, "", ""]).encode())  # a new socket has room for it
+        headers = [f"{name}: {value}" for name, value in ({"Host": target} | proxy.headers).items()]
+        sock.sendall("\r\n".join([f"CONNECT {target} HTTP/1.1", *headers, "", ""]).encode())  # a new socket has room
         reply = _reply(sock, deadline, call)
         if not re.match(rb"HTTP/1\.\d 2\d\d\b", reply):
             raise OSError(f"the proxy answered {reply[:100]!r}")
     return sock
-
-
-def _proxy_authorization(user: str | None, password: str | None) -> list[str]:
-    if user is None:
-        return []
-    credentials = f"{unquote(user)}:{unquote(password or '')}".encode()
-    return [f"Proxy-Authorization: Basic {b64encode(credentials).decode()}"]
 
 
 def _reply(sock: socket.socket, deadline: float, call: Call) -> bytes:

@@ -12,9 +12,10 @@ from time import monotonic
 
 from ..config import Settings
 from ..failure import Code, Failure
+from ..proxy import Proxy
 from .call import Call
 from .connection import Connection, Reply
-from .dial import NAMES, Proxy, dial
+from .dial import NAMES, dial
 from .egress import Origin
 from .names import Names
 

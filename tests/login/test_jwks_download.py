@@ -16,7 +16,8 @@ import pytest
 import trustme
 from jwt import PyJWKClientError
 
-from app.login.jwks import Keys, proxy_for
+from app.login.jwks import Keys
+from app.proxy import Proxy
 from tests.far.peer import copy
 from tests.far.scripts import full_listener
 from tests.login.identity import Identity, Reply, answer, identity_provider, rsa_jwk, rsa_key
@@ -240,7 +241,7 @@ def test_a_proxy_is_asked_for_a_tunnel(authority: trustme.CA, credentials: str) 
     with socket.create_server(("127.0.0.1", 0)) as listener, serving(listener, connect):
         proxy = f"http://{credentials}127.0.0.1:{listener.getsockname()[1]}"
         with tls_provider(authority) as (_, port):
-            assert has(Keys(f"https://localhost:{port}/", proxy), "first")
+            assert has(Keys(f"https://localhost:{port}/", Proxy(proxy, "")), "first")
     head = asked[0].split(b"\r\n")
     assert head[0].startswith(b"CONNECT localhost:%d HTTP/1." % port)
     known = {"": b"", "us%40er:pass@": b"us@er:pass", "us%40er@": b"us@er:"}[credentials]
@@ -249,21 +250,11 @@ def test_a_proxy_is_asked_for_a_tunnel(authority: trustme.CA, credentials: str) 
     assert len(asked) == 1
 
 
-@pytest.mark.parametrize(
-    ("url", "exceptions", "is_used"),
-    [
-        ("https://login.example/", "", True),
-        ("https://login.example/", "other.example, example.org", True),
-        ("https://login.example/", "login.example", False),
-        ("https://login.example:8443/", ".example", False),
-        ("https://login.example/", "*", False),
-        ("https://login.example/", "login.example:443", False),
-        ("https://login.example:8443/", "login.example:443", True),
-        ("http://login.example/", "", False),
-    ],
-)
-def test_a_proxy_is_for_https_and_not_for_its_exceptions(url: str, exceptions: str, is_used: bool) -> None:  # noqa: FBT001 - a row of the table
-    assert proxy_for(url, "http://proxy.example:3128", exceptions) == ("http://proxy.example:3128" if is_used else "")
+def test_a_host_of_no_proxy_is_asked_itself(authority: trustme.CA) -> None:
+    closed = f"http://127.0.0.1:{free_port()}"
+    with tls_provider(authority) as (_, port):
+        assert has(Keys(f"https://localhost:{port}/", Proxy(closed, "localhost")), "first")
+        assert outage(Keys(f"https://localhost:{port}/", Proxy(closed, ""))) == NO_KEYS
 
 
 def test_proxies_of_the_environment_are_not_asked(identity: Identity, monkeypatch: pytest.MonkeyPatch) -> None:

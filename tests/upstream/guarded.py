@@ -6,9 +6,10 @@ import sys
 
 from app.dialects import completions
 from app.failure import Failure
+from app.proxy import DIRECT
 from app.upstream.account import Account
 from app.upstream.call import Call
-from app.upstream.dial import Proxy, dial
+from app.upstream.dial import dial
 from app.upstream.egress import Origin
 
 port, host, *leads = sys.argv[1:]
@@ -18,6 +19,6 @@ if found:
 try:
     call = Call(Account("Azure OpenAI", "", "k"), completions, 0)
     origin = Origin("https", host, int(port))
-    dial(origin, ssl.create_default_context(), Proxy("", ""), 5, call, public_only=True)
+    dial(origin, ssl.create_default_context(), DIRECT, 5, call, public_only=True)
 except Failure as failure:
     print(failure.code)

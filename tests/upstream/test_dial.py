@@ -13,9 +13,10 @@ import trustme
 
 from app.dialects import completions
 from app.failure import Failure
+from app.proxy import DIRECT, Proxy
 from app.upstream.account import Account
 from app.upstream.call import Call
-from app.upstream.dial import Proxy, dial
+from app.upstream.dial import dial
 from app.upstream.egress import Origin
 from tests.far import Far, Peer
 from tests.far.scripts import answering, forwarding, full_listener
@@ -25,7 +26,6 @@ from tests.processes import printed
 pytestmark = pytest.mark.usefixtures("_no_leak")
 
 SOON = 5.0
-DIRECT = Proxy("", "")
 CALL = Call(Account("Groq", "", "key-of-the-test"), completions, 0)
 
 
@@ -169,21 +169,6 @@ def test_a_provider_is_reached_over_a_proxy_that_sees_nothing(
         + f"Proxy-Authorization: Basic {credentials}\r\n\r\n".encode()
     ]
     assert provider.requests() == [b"POST / HTTP/1.1\r\nContent-Length: 6\r\n\r\nsecret"]
-
-
-@pytest.mark.parametrize("exceptions", ["*", "provider.test", ".test", "a.b, provider.test", "provider.test:443"])
-def test_a_host_that_is_excepted_is_reached_without_the_proxy(exceptions: str) -> None:
-    assert not Proxy("http://proxy.test:3128", exceptions).serves(Origin("https", "provider.test", 443))
-
-
-@pytest.mark.parametrize("exceptions", ["", "other.test", "der.test", "provider.test:8443"])
-def test_any_other_host_is_reached_through_it(exceptions: str) -> None:
-    assert Proxy("http://proxy.test:3128", exceptions).serves(Origin("https", "provider.test", 443))
-
-
-def test_only_what_the_proxy_cannot_read_goes_through_it() -> None:
-    assert not Proxy("http://proxy.test:3128", "").serves(Origin("http", "provider.test", 80))
-    assert not DIRECT.serves(Origin("https", "provider.test", 443))
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,10 @@ import trustme
 
 from app.dialects import completions
 from app.failure import Failure
+from app.proxy import DIRECT, Proxy
 from app.upstream.account import Account
 from app.upstream.call import Call
-from app.upstream.dial import Proxy, dial
+from app.upstream.dial import dial
 from app.upstream.egress import Origin
 from tests.far import Far, Peer
 from tests.far.scripts import forwarding
@@ -23,7 +24,6 @@ from .internet import ALSO_PUBLIC, PUBLIC, PUBLIC_6, Internet
 pytestmark = pytest.mark.usefixtures("_no_leak")
 
 SOON = 5.0
-DIRECT = Proxy("", "")
 CALL = Call(Account("Azure OpenAI", "", "key-of-the-test"), completions, 0)
 
 
