@@ -18,7 +18,7 @@ from .routes.service import Service
 from .store import chatbot_ui
 from .store.cache import FRESH_SECONDS
 from .store.files import Inaccessible
-from .store.profiles import MAX_USER_CHARACTERS
+from .store.profiles import MAX_USER_CHARACTERS, is_user_id
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -58,7 +58,7 @@ def _user_option(**more: Any) -> Callable[[Command], Command]:  # noqa: ANN401 -
 
 
 def _check_user(_context: click.Context, _option: click.Parameter, user: str) -> str:
-    if not user.isprintable() or user != user.strip() or not 0 < len(user) <= MAX_USER_CHARACTERS:
+    if not is_user_id(user):
         raise click.BadParameter(f"must be 1 to {MAX_USER_CHARACTERS} printable characters.")
     return user
 

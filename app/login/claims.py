@@ -18,7 +18,7 @@ import jwt
 
 from ..config import Settings
 from ..proxy import Proxy
-from ..store.profiles import MAX_USER_CHARACTERS
+from ..store.profiles import is_user_id
 from .jwks import Keys
 from .unauthorized import unauthorized
 
@@ -80,7 +80,7 @@ class Claims:
         except _INVALID as error:
             raise unauthorized() from error
         user: str = claims["sub"]
-        if not 0 < len(user) <= MAX_USER_CHARACTERS or not user.isprintable() or user != user.strip():
+        if not is_user_id(user):
             raise unauthorized()
         return user, int(claims["exp"]) + LEEWAY_SECONDS
 

@@ -28,6 +28,11 @@ _SETTINGS_OF_USER = (
 )
 
 
+def is_user_id(user: str) -> bool:
+    """Tell whether a text can be the id of a user: printable, and without a space at its ends."""
+    return user.isprintable() and user == user.strip() and 0 < len(user) <= MAX_USER_CHARACTERS
+
+
 class Rotated(NamedTuple):
     """Counts of a key rotation: values re-encrypted now, values already current, values that no key decrypts."""
 
