@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from marshmallow import Schema, ValidationError
-from marshmallow.fields import Field, Float, Function, Integer, String
+from marshmallow import fields as kinds
 from marshmallow.validate import OneOf, Range
 
 MIN_SECRET_BYTES = 32
@@ -36,21 +36,21 @@ def with_driver(url: str) -> str:
     return url
 
 
-def _text(read: Callable[[str], Any] = str, must_be: str = "") -> Field[Any]:
+def _text(read: Callable[[str], Any] = str, must_be: str = "") -> kinds.Field[Any]:
     """Return the kind of a text that a function reads, which raises `ValidationError` for one that cannot be used."""
-    return Function(deserialize=read, metadata={"must_be": must_be})
+    return kinds.Function(deserialize=read, metadata={"must_be": must_be})
 
 
-def _choice(*choices: str) -> Field[str]:
-    return String(validate=OneOf(choices), metadata={"must_be": f"one of {', '.join(choices)}"})
+def _choice(*choices: str) -> kinds.Field[str]:
+    return kinds.String(validate=OneOf(choices), metadata={"must_be": f"one of {', '.join(choices)}"})
 
 
-def _seconds(most: float | None = None, must_be: str = "a number above 0") -> Field[float]:
-    return Float(validate=Range(0, most, min_inclusive=False), metadata={"must_be": must_be, "unit": "s"})
+def _seconds(most: float | None = None, must_be: str = "a number above 0") -> kinds.Field[float]:
+    return kinds.Float(validate=Range(0, most, min_inclusive=False), metadata={"must_be": must_be, "unit": "s"})
 
 
-def _count(unit: str = "") -> Field[int]:
-    return Integer(validate=Range(1), metadata={"must_be": "a whole number above 0", "unit": unit})
+def _count(unit: str = "") -> kinds.Field[int]:
+    return kinds.Integer(validate=Range(1), metadata={"must_be": "a whole number above 0", "unit": unit})
 
 
 def _secret(value: str) -> str:
@@ -83,7 +83,9 @@ def _origins(value: str, exceptions: tuple[str, ...] = ()) -> tuple[str, ...]:
     return tuple(origin.removesuffix(":443" if origin.startswith("https") else ":80") for origin in origins)
 
 
-def _setting(default: _Value, kind: Field[Any], sentence: str, *, secret: bool = False, alias: str = "") -> _Value:
+def _setting(
+    default: _Value, kind: kinds.Field[Any], sentence: str, *, secret: bool = False, alias: str = ""
+) -> _Value:
     """Declare a setting by its default, its kind, which reads the variable, and what README says of it.
 
     A secret is shown neither in an error nor where the settings are printed. `alias` is the variable that is read
@@ -212,7 +214,7 @@ def read(environ: Mapping[str, str], providers: Mapping[str, str] = MappingProxy
     try:
         found = _schema.load(given)
     except ValidationError as error:
-        raise _refusal(next(iter(error.messages_dict)), given) from error
+        raise _error(next(iter(error.messages_dict)), given) from error
     own = {name: value for name, variable in providers.items() if (value := _find(environ, variable))}
     settings = Settings(provider_environment=own, **{variable.lower(): value for variable, value in found.items()})
     _check_login(settings)
@@ -224,7 +226,7 @@ def _find(environ: Mapping[str, str], *variables: str) -> str:
     return next((value for variable in variables if (value := environ.get(variable, "").strip())), "")
 
 
-def _refusal(variable: str, given: Mapping[str, str]) -> SettingError:
+def _error(variable: str, given: Mapping[str, str]) -> SettingError:
     item = DECLARED[variable]
     shown = f", not {given[variable]!r}" if item.repr else ""
     return SettingError(f"{variable} must be {item.metadata['kind'].metadata['must_be']}{shown}.")

@@ -1,8 +1,8 @@
 """What all processes count together, in Redis.
 
-A question to Redis is asked in a thread (a greenlet under gevent), over redis-py's connection pool, and the request
+A call to Redis is made in a thread (a greenlet under gevent), over redis-py's connection pool, and the request
 waits for the answer at most 80 ms. redis-py alone cannot promise that: the system's resolver knows no deadline, and a
-new connection to a Redis far away needs longer, which goes on in the thread and serves the next question. And a
+new connection to a Redis far away needs longer, which goes on in the thread and serves the next call. And a
 request that is interrupted leaves no answer half read, because it reads none itself.
 """
 
@@ -37,7 +37,7 @@ TURN_SECONDS, TURNS = 0.02, 4
 """How long a request waits for an answer: 80 ms, in turns. Where something else held up the event loop for all that
 time, the answer may be here, and the next turn finds it."""
 IDLE_SECONDS = 0.5
-"""How long a thread waits for the next question before it ends."""
+"""How long a thread waits for the next call before it ends."""
 
 _SOCKET_SECONDS = 1
 """After how long a silent connection is closed; no request waits for that."""
@@ -93,33 +93,33 @@ class Shared:
 
     def works(self) -> bool:
         """Tell whether Redis can be used."""
-        return self._ask(self._check) is not None
+        return self._call(self._check) is not None
 
     def hit(self, user: str) -> float | None:
         """Count a request if there is room for it, else return in how many seconds there is."""
-        return self._ask(partial(self._hit, user))
+        return self._call(partial(self._hit, user))
 
     def acquire(self, lease: Lease) -> int | None:
         """Take a lease; return 0 if the user has as many as there may be."""
-        return self._ask(partial(self._acquire, lease))
+        return self._call(partial(self._acquire, lease))
 
     def release(self, lease: Lease) -> None:
         """Give a lease back, if it was taken; while Redis fails, it is left to expire."""
-        self._ask(partial(self._remove, lease))
+        self._call(partial(self._remove, lease))
 
     def renew(self) -> None:
         """Renew the leases of this process."""
-        self._ask(self._renew)
+        self._call(self._renew)
 
-    def _ask(self, work: Callable[[], T]) -> T | None:
+    def _call(self, work: Callable[[], T]) -> T | None:
         """Return what the work returns, None if that failed, or if the circuit breaker lets nothing through."""
         state = self._breaker.enter()
         if state is State.OPEN:
             return None
         call = _Call(partial(self._probe, work) if state is State.HALF_OPEN else work)
         self._calls.put(call)
-        is_asked = next(self._threads).wake()
-        answer, failure = call.wait(self._breaker) if is_asked else (None, "no thread could be started")
+        has_thread = next(self._threads).wake()
+        answer, failure = call.wait(self._breaker) if has_thread else (None, "no thread could be started")
         if failure:
             self._fail(failure)
         elif state is State.HALF_OPEN:
@@ -185,11 +185,11 @@ class State(Enum):
 class Breaker:
     """A circuit breaker: a Redis that failed is left alone, until a probe finds that it works.
 
-    | state     | a question                                   | then                                             |
+    | state     | a call                                       | then                                             |
     |-----------|----------------------------------------------|--------------------------------------------------|
-    | CLOSED    | is asked                                     | OPEN when it fails                               |
-    | OPEN      | is not asked for `pause_seconds`             | HALF_OPEN, and the next question is the probe    |
-    | HALF_OPEN | is not asked, as long as the probe may run   | CLOSED if the probe is answered, OPEN if it fails; |
+    | CLOSED    | is made                                      | OPEN when it fails                               |
+    | OPEN      | is not made for `pause_seconds`              | HALF_OPEN, and the next call is the probe        |
+    | HALF_OPEN | is not made, as long as the probe may run    | CLOSED if the probe is answered, OPEN if it fails; |
     |           |                                              | a probe without an end is replaced after a pause |
     """
 
@@ -201,7 +201,7 @@ class Breaker:
         self._lock = Lock()
 
     def enter(self) -> State:
-        """Return CLOSED if a question may be asked, OPEN if it may not, and HALF_OPEN if it is the probe."""
+        """Return CLOSED if a call may be made, OPEN if it may not, and HALF_OPEN if it is the probe."""
         with self._lock:
             if self.state is State.CLOSED:
                 return State.CLOSED
@@ -212,7 +212,7 @@ class Breaker:
             return State.HALF_OPEN
 
     def open(self) -> bool:
-        """A question failed. Tell whether it is the first to fail."""
+        """A call failed. Tell whether it is the first to fail."""
         with self._lock:
             was_closed = self.state is State.CLOSED
             self.state = State.OPEN
@@ -225,7 +225,7 @@ class Breaker:
 
 
 class _Call(Generic[T]):
-    """A question to Redis, which a thread asks, and what came of it: the answer, or why it failed."""
+    """A call to Redis, which a thread makes, and what came of it: the answer, or why it failed."""
 
     def __init__(self, work: Callable[[], T]) -> None:
         self._work = work
@@ -252,7 +252,7 @@ class _Call(Generic[T]):
 
 
 def _serve(calls: Queue[_Call[Any]]) -> None:
-    """Ask one question after the other, until there has been none for a while."""
+    """Make one call after the other, until there has been none for a while."""
     with suppress(Empty):
         while True:
             call = calls.get(timeout=IDLE_SECONDS)

@@ -52,7 +52,7 @@ class Cache(Generic[T]):
         if entry and entry.version == version and now < entry.read_at + FRESH_SECONDS:
             return entry.value
         stale = entry if entry and now < entry.read_at + STALE_SECONDS else None
-        if stale and not self._database.may_be_asked():
+        if stale and not self._database.may_be_called():
             return stale.value
         try:
             return self._read(key, read, version)

@@ -103,8 +103,8 @@ class Database:
         self.prepare()
         return self._off_loop(partial(self._transaction, work), QUEUE_SECONDS if self.is_sqlite else CALL_SECONDS)
 
-    def may_be_asked(self) -> bool:
-        """Tell a caller that can do without the database whether to ask it: a circuit breaker.
+    def may_be_called(self) -> bool:
+        """Tell a caller that can do without the database whether to call it: a circuit breaker.
 
         It opens with a failure; after `DOWN_SECONDS`, one caller at a time may probe, until a call succeeds.
         """
