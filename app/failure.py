@@ -67,9 +67,6 @@ class Code(StrEnum):
     UP_EMPTY = "up_empty", 500
 
 
-CODES = frozenset(Code)
-
-
 class Failure(Exception):
     """Something that a person is told: a code, and a sentence to act on."""
 

@@ -8,7 +8,7 @@ from email.utils import formatdate
 import pytest
 
 from app.dialects.refusal import error_answer, refused, reported
-from app.failure import CODES, Failure
+from app.failure import Code, Failure
 from app.upstream.account import Account
 from app.upstream.secrets import MAX_MESSAGE_CHARACTERS
 
@@ -21,7 +21,7 @@ def refuse(status: int, body: object, **headers: str) -> Failure:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     found = refused(Account("Mistral", "", KEY), status, named, content)
-    assert found.code in CODES
+    assert found.code in set(Code)
     return found
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from app.failure import CODES
+from app.failure import Code
 from tests.faults.sluice import SOON, Seen, Sluice
 from tests.machine import slack
 
@@ -113,4 +113,4 @@ def _record(sluice: Sluice, seen: Seen, outcome: str, course: Course) -> None:
     assert record["ttftMs"] is None or 0 <= record["ttftMs"] <= record["durationMs"]
     spoken = seen.text().partition("[This answer is incomplete.")[0] if seen.status == 200 else ""
     assert record["ttftMs"] is not None or not spoken
-    assert outcome in CODES | {"ok"}
+    assert outcome in set(Code) | {"ok"}

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from app.failure import CODES
+from app.failure import Code
 from tests.faults.sluice import SOON, Sluice
 from tests.machine import slack
 
-OUTCOMES = CODES | {"ok", "client_gone", "client_stalled"}
+OUTCOMES = set(Code) | {"ok", "client_gone", "client_stalled"}
 
 
 def logged(

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
-from app.failure import CODES
+from app.failure import Code
 from app.providers import PROVIDERS
 from tests.client import Reply, ask
 from tests.login.identity import token
@@ -159,7 +159,7 @@ def survived(reply: Reply) -> int:
     """A refusal is one of those that there are, not a fault of ours; return its status."""
     assert reply.status < 500, reply.body
     if reply.status >= 400:
-        assert reply.json()["code"] in CODES - {"internal"}
+        assert reply.json()["code"] in set(Code) - {"internal"}
         assert "sql" not in reply.body.decode().lower()
     return reply.status
 

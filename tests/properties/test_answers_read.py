@@ -14,7 +14,7 @@ from app.dialects import completions
 from app.dialects import sse as events
 from app.dialects.completions.chunks import ChunkReader
 from app.dialects.sse import EventReader, StrayLines
-from app.failure import CODES, Failure
+from app.failure import Code, Failure
 from app.protocols import PROTOCOLS, ui
 from app.upstream.account import Account
 from tests.protocols.answers import answer_of
@@ -109,7 +109,7 @@ def test_whatever_is_told_is_told_once_and_can_be_written(stream: bytes) -> None
     pieces, failures = pieces_of([stream])
     assert sum(isinstance(piece, Finish) for piece in pieces) + len(failures) == 1
     assert all(piece.text for piece in pieces if isinstance(piece, Text | Reasoning))
-    assert all(failure.code in CODES and 400 <= failure.status < 600 for failure in failures)
+    assert all(failure.code in set(Code) and 400 <= failure.status < 600 for failure in failures)
     for wire in PROTOCOLS.values():
         with suppress(Failure):  # plain text can only break off
             for write in wire.frames(answer_of(pieces, *failures)):

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.answer import Finish, Piece, Reasoning, Silence, Text
-from app.failure import CODES, Failure
+from app.failure import Code, Failure
 from app.protocols import chatbot_ui as text
 from app.protocols import ui
 from tests.protocols.answers import HARD_TEXTS, answer_of
@@ -23,7 +23,7 @@ words = st.text(min_size=1, max_size=12) | st.sampled_from(HARD_TEXTS[:-1])
 pieces = st.one_of(words.map(Text), words.map(Text), words.map(Reasoning), st.just(Silence()))
 usages = st.none() | objects(texts, json_values(texts, numbers=False))
 finishes = st.builds(Finish, words, usages)
-failures = st.builds(Failure, st.sampled_from(sorted(CODES)), words)
+failures = st.builds(Failure, st.sampled_from(sorted(Code)), words)
 reads = st.lists(st.lists(pieces, min_size=1, max_size=4), max_size=5)
 
 

@@ -14,7 +14,7 @@ from werkzeug.test import create_environ, run_wsgi_app
 
 from app import create_app
 from app.config import Settings
-from app.failure import CODES
+from app.failure import Code
 from app.providers import PROVIDERS
 from app.simulator import ANSWER
 from tests.client import ask, raw
@@ -44,7 +44,7 @@ def assert_told(status: int, headers: Headers | HTTPMessage, body: bytes) -> Non
     assert 400 <= status < 500, told
     assert set(told) == {"message", "code", "requestId"}
     event(f"{status} {told['code']}")
-    assert told["code"] in CODES
+    assert told["code"] in set(Code)
     assert told["message"].isprintable()
     assert 10 <= len(told["message"]) <= 200
     assert told["requestId"] == headers["X-Request-ID"]

@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from app.dialects.refusal import refused, reported
-from app.failure import CODES, Failure
+from app.failure import Code, Failure
 from app.upstream.account import Account
 from app.upstream.secrets import MAX_MESSAGE_CHARACTERS, cleaned
 
@@ -77,5 +77,5 @@ def test_no_depth_of_an_error_answer_is_a_mistake_of_ours(shape: bytes) -> None:
 def assert_told_well(failure: Failure) -> None:
     assert KEY not in json.dumps([failure.message, failure.code, dict(failure.headers)])
     assert failure.message.strip()
-    assert failure.code in CODES
+    assert failure.code in set(Code)
     assert 400 <= failure.status < 600
