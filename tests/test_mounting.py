@@ -235,9 +235,7 @@ def test_an_exception_of_the_function_is_a_500_and_is_logged(tmp_path: Path, cap
     assert "the host's own mistake" not in reply.text
 
 
-@pytest.mark.parametrize(
-    ("user", "status"), [("x" * 200, 200), ("x" * 201, 500), ("", 500), ("a\nb", 500), (" a", 500)]
-)
+@pytest.mark.parametrize(("user", "status"), [("x" * 200, 200), ("x" * 201, 500), ("", 500), ("a\nb", 500)])
 def test_an_id_is_a_string_of_at_most_200_printable_characters(tmp_path: Path, user: str, status: int) -> None:
     client = create_app(_settings(tmp_path), lambda _: user).test_client()
     assert client.get("/api/profile").status_code == status

@@ -8,7 +8,7 @@ from werkzeug.exceptions import Forbidden, Unauthorized
 from ..config import Settings
 from ..failure import Code, Failure
 from ..store import Store
-from ..store.profiles import is_user_id
+from ..store.profiles import MAX_USER_CHARACTERS
 from ..store.tokens import PREFIX
 from . import cookie, local
 from .claims import Claims
@@ -72,7 +72,7 @@ class Login:
             raise unauthorized() from refusal
         if user is None:
             raise unauthorized()
-        if not isinstance(user, str) or not is_user_id(user):
+        if not isinstance(user, str) or not user.isprintable() or not 0 < len(user) <= MAX_USER_CHARACTERS:
             raise TypeError("identify() returned neither None nor a valid user id")
         if _scheme(request) != "bearer" and any(name in request.headers for name in _BROWSER_HEADERS):
             self._require_own_site(request)

@@ -18,24 +18,26 @@ _MAX_NAME_CHARACTERS = 200
 _MAX_DEPLOYMENTS_CHARACTERS = 10_000
 
 
-def _is_name(value: str) -> bool:
+def _is_name(value: object) -> bool:
+    if not isinstance(value, str):
+        return False
     return value.isprintable() and value.strip() == value and 0 < len(value) <= _MAX_NAME_CHARACTERS
 
 
-def _names(value: str) -> dict[str, str] | None:
+def _object(value: str) -> dict[str, object] | None:
     try:
-        return msgspec.json.decode(value, type=dict[str, str])
-    except ValueError:  # as msgspec's own errors are, too
+        return msgspec.json.decode(value, type=dict[str, object])
+    except (ValueError, RecursionError):  # msgspec's own errors are of the first kind
         return None
 
 
 def names_in(value: str) -> dict[str, str]:
-    """Return the names by names in a JSON object, none for anything else, which the environment may have."""
-    return _names(value) or {}
+    """Return the names by names in a JSON object; the environment may have anything there."""
+    return {key: name for key, name in (_object(value) or {}).items() if isinstance(name, str)}
 
 
 def _is_deployments(value: str) -> bool:
-    found = _names(value) if len(value) <= _MAX_DEPLOYMENTS_CHARACTERS else None
+    found = _object(value) if len(value) <= _MAX_DEPLOYMENTS_CHARACTERS else None
     return value.isprintable() and found is not None and all(map(_is_name, (*found, *found.values())))
 
 

@@ -29,7 +29,7 @@ _SETTINGS_OF_USER = (
 
 
 def is_user_id(user: str) -> bool:
-    """Tell whether a text can be the id of a user: printable, and without a space at its ends."""
+    """Tell whether a text can be a user's id: printable, without a space at its ends (which only a host may give)."""
     return user.isprintable() and user == user.strip() and 0 < len(user) <= MAX_USER_CHARACTERS
 
 

@@ -228,3 +228,9 @@ def test_deployments_that_are_none_are_a_model_not_found(value: str) -> None:
     settings = {"azure_openai_api_key": "key", "azure_openai_endpoint": "https://a.example"}
     with pytest.raises(Failure, match="Model not found"):
         account_for(AZURE, {}, settings | {"azure_openai_deployments": value}, "environment-first", model="m")
+
+
+def test_a_deployment_counts_beside_one_that_is_none() -> None:
+    settings = {"azure_openai_api_key": "key", "azure_openai_endpoint": "https://a.example"}
+    settings |= {"azure_openai_deployments": '{"m": "mine", "n": 1}', "azure_openai_api_version": "2024-10-21"}
+    assert "mine" in account_for(AZURE, {}, settings, "environment-first", model="m").base_url
