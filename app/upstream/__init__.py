@@ -57,13 +57,14 @@ class Upstream:
         """Ask for a streamed answer. Raises `Failure`.
 
         Returns when the provider has accepted the request, or has not answered within `commit_seconds`. Retries once
-        where no answer was begun: after a failed connect, a short `Retry-After`, or a refused optional parameter.
+        where no answer was begun: after a failed connect, a short `Retry-After`, or a refused optional parameter. The
+        trace has the answer's events and usage once the answer is closed.
         """
         started, settings = monotonic(), self._settings
         deadline = started + min(settings.commit_seconds, settings.first_event_timeout_seconds)
         call = Call(account, dialect, deadline, wait, trace or Trace())
-        exchange = self._send_corrected(call, path, body)
-        return Answer(Reading(exchange, call, settings, started).batches(), exchange.close)
+        reading = Reading(self._send_corrected(call, path, body), call, settings, started)
+        return Answer(reading.batches(), reading.close)
 
     def check(self, account: Account, dialect: Dialect) -> None:
         """Ask once for the list of models, which is free. Raises `Failure` unless the provider accepts the key."""

@@ -19,7 +19,7 @@ class Trace:
     status: int | None = None
     """The provider's HTTP status."""
     events: int = 0
-    """How many events the provider has sent."""
+    """How many events the provider has sent; noted when the answer is closed, as is `usage`."""
     first_piece: float | None = None
     """When the first piece came, on the monotonic clock."""
     usage: dict[str, Any] | None = None

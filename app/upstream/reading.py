@@ -55,8 +55,14 @@ class Reading:
             if rest := self._reader.rest():
                 yield rest
             raise
-        finally:
-            self._trace.events, self._trace.usage = self._reader.events, self._reader.usage
+
+    def close(self) -> None:
+        """Note in the trace what was read, and let go of the provider; may be called twice.
+
+        The end of `batches` would be too late: if the client leaves during a write, it comes after the chat's record.
+        """
+        self._trace.events, self._trace.usage = self._reader.events, self._reader.usage
+        self._exchange.close()
 
     def _batches(self) -> Iterator[list[Piece]]:
         settings, reader, trace, state = self._settings, self._reader, self._trace, State.WAITING

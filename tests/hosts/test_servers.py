@@ -173,6 +173,32 @@ def test_the_provider_is_left_when_the_reader_leaves(host: Host) -> None:
     assert outcomes == ({"client_gone"} if host.kind.feels_leaves else {"up_timeout", "up_idle"})
 
 
+def test_a_reader_who_leaves_during_a_write_is_recorded(host: Host) -> None:
+    """The provider bills what was read by then. Here no chat waits for it when its reader leaves."""
+    sent: list[int] = []
+    seen = [0]
+
+    def flood(peer: Peer) -> None:
+        peer.send(CHUNKED)
+        while True:
+            peer.send(chunk(delta(ANSWER + "x" * 16_000)))
+            sent.append(1)
+
+    def is_stuck() -> bool:
+        seen.append(len(sent))
+        return 0 < seen[-2] == seen[-1]
+
+    model, request_id = host.script(flood), raw.new_id()
+    with raw.connect(host.service.port, question(model, request_id=request_id), receive_buffer=4096) as client:
+        client.until(ANSWER.encode())
+        wait_for(is_stuck)
+        client.leave("reset")
+    record = host.record(request_id)
+    assert record["outcome"] in {"client_gone", "client_stalled"}
+    assert record["events"] > 0
+    assert record["bytesOut"] > 0
+
+
 def test_many_answers_run_at_once(host: Host) -> None:
     go_on = Event()
 
