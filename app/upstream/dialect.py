@@ -32,11 +32,14 @@ class Reader(Protocol):
         """Return the pieces of one read, and the failure that follows them, if there is one.
 
         `b""` is the body's proper end. The last piece of the answer is its `Finish`; nothing is read after it, or after
-        a failure.
+        a failure. What was kept until the end comes before either.
         """
 
-    def rest(self) -> list[Piece]:
-        """Return the pieces that were kept until the end; called when the answer fails."""
+    def fail(self, failure: Failure, /) -> tuple[list[Piece], Failure]:
+        """Take a failure in place of a read: the connection broke, or the time is over.
+
+        Returns it as `read` does, behind the pieces that were kept until the end.
+        """
 
 
 class Dialect(Protocol):

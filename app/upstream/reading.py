@@ -48,30 +48,20 @@ class Reading:
         self._started = started
 
     def batches(self) -> Iterator[list[Piece]]:
-        """Yield the pieces of each read; before a failure, also the pieces that the reader kept for the end."""
-        try:
-            yield from self._batches()
-        except Failure:
-            if rest := self._reader.rest():
-                yield rest
-            raise
-
-    def close(self) -> None:
-        """Note in the trace what was read, and let go of the provider; may be called twice.
-
-        The end of `batches` would be too late: if the client leaves during a write, it comes after the chat's record.
-        """
-        self._trace.events, self._trace.usage = self._reader.events, self._reader.usage
-        self._exchange.close()
-
-    def _batches(self) -> Iterator[list[Piece]]:
+        """Yield the pieces of each read. Raises the `Failure` that follows them."""
         settings, reader, trace, state = self._settings, self._reader, self._trace, State.WAITING
         end = self._started + settings.stream_timeout_seconds
         give_up = self._started + settings.first_event_timeout_seconds
         beat = self._started + settings.commit_seconds
-        kept = 0
+        now, kept = self._started, 0
         while state is not State.ENDED:
-            pieces, failure = self._read(min(give_up, end, beat) - monotonic())
+            limit = min(give_up, end)
+            if now < limit:
+                pieces, failure = self._read(min(limit, beat) - monotonic())
+            else:
+                code = Code.UP_IDLE if state is State.READING and now < end else Code.UP_TIMEOUT
+                message = f"{self._account.name} took too long to answer. Please try again."
+                pieces, failure = reader.fail(Failure(code, message))
             now = monotonic()
             if pieces and state is State.WAITING:
                 state, trace.first_piece = State.READING, now
@@ -84,11 +74,16 @@ class Reading:
                 raise failure
             if pieces and type(pieces[-1]) is Finish:
                 state = State.ENDED
-            elif now >= min(give_up, end):
-                code = Code.UP_IDLE if state is State.READING and now < end else Code.UP_TIMEOUT
-                raise Failure(code, f"{self._account.name} took too long to answer. Please try again.")
         with suppress(Gone):  # The client has the whole answer, so its leaving changes nothing.
             self._exchange.settle(SETTLE_SECONDS)
+
+    def close(self) -> None:
+        """Note in the trace what was read, and let go of the provider; may be called twice.
+
+        The end of `batches` would be too late: if the client leaves during a write, it comes after the chat's record.
+        """
+        self._trace.events, self._trace.usage = self._reader.events, self._reader.usage
+        self._exchange.close()
 
     def _read(self, seconds: float) -> tuple[list[Piece], Failure | None]:
         """Wait for one read. Return its pieces, empty if nothing useful came, and the failure behind them, if any."""
@@ -96,6 +91,8 @@ class Reading:
             data = self._exchange.read(max(seconds, 0))
         except Refused as late:
             raise self._dialect.refused(self._account, late.status, late.headers, late.content) from late
+        except Failure as failure:
+            return self._reader.fail(failure)
         if data is None:
             return [], None
         return self._reader.read(data)

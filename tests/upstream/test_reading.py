@@ -305,6 +305,27 @@ def test_an_error_in_place_of_a_stream_is_told(server: Far, body: bytes) -> None
     assert (failure.code, failure.message) == ("provider_error", "boom")
 
 
+KEPT = b'data: {"choices":[{"delta":{},"message":{"content":"Hi"}}]}\n\n'
+"""A message, which is told only when it is certain that no other text comes."""
+BREAKS: dict[str, tuple[Script, str]] = {
+    "a cut": (answering(chunked(KEPT)), "up_truncated"),
+    "no end": (answering(chunked(KEPT) + LAST), "up_truncated"),
+    "junk": (answering(chunked(KEPT) + b"junk\r\n"), "up_protocol"),
+    "an error": (answering(chunked(KEPT, b'data: {"error":{"message":"boom"}}\n\n')), "provider_error"),
+    "an error in its read": (answering(chunked(KEPT + b"data: oops\n\n")), "up_bad_data"),
+    "an event without end": (answering(chunked(KEPT, b"data: " + b"x" * (1200 * 1024))), "up_too_large"),
+    "nothing of use": (answering(chunked(KEPT + b": hi\n\n" * 100_001)), "up_too_large"),
+    "silence": (holding(chunked(KEPT)), "up_timeout"),
+}
+
+
+@pytest.mark.parametrize(("script", "code"), BREAKS.values(), ids=BREAKS)
+def test_what_was_kept_is_told_before_any_failure(server: Far, script: Script, code: str) -> None:
+    settings = replace(PATIENT, idle_timeout_seconds=0.5) if code == "up_timeout" else PATIENT
+    before, failure = failure_of(server, script, settings)
+    assert (before, failure.code) == ([Text("Hi")], code)
+
+
 # Refusals.
 
 

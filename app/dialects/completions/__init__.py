@@ -1,6 +1,6 @@
 """OpenAI's chat completions, which most providers speak (https://platform.openai.com/docs/api-reference/chat/create)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -105,12 +105,11 @@ class Reader:
         """The provider's token counts so far, by its own names."""
         return self._chunks.usage
 
-    def rest(self) -> list[Piece]:
-        """Return the pieces that were kept until the end."""
-        return self._chunks.rest()
-
     def read(self, data: bytes) -> tuple[list[Piece], Failure | None]:
-        """Return the pieces of one read, and the failure that follows them; `b""` is the body's proper end."""
+        """Return the pieces of one read, and the failure that follows them; `b""` is the body's proper end.
+
+        What was kept comes before the `Finish`, or before the failure.
+        """
         single = self._events.single(data)
         if single is not None and (text := self._chunks.read_plain(single)) is not None:
             self.events += 1
@@ -119,17 +118,23 @@ class Reader:
         try:
             events = [single] if single is not None else self._events.feed(data) if data else self._whole()
         except Failure as failure:
-            return [], failure
+            return self.fail(failure)
         self.events += len(events)
         pieces, failed = self._chunks.read(events)
         if failed is not None:
-            return pieces, failed
+            return self.fail(failed, pieces)
         if self._chunks.over or not data:
             return self._end(pieces, self._events.last() if not data and not events else [])
-        if not pieces:
-            return pieces, self._too_little()
-        self._blocks_at_piece = self._events.blocks
+        if pieces:
+            self._blocks_at_piece = self._events.blocks
+        elif self._events.blocks - self._blocks_at_piece > MAX_EVENTS_WITHOUT_A_PIECE:
+            message = f"{self._account.name} sent too much that is no answer."
+            return self.fail(Failure(Code.UP_TOO_LARGE, message))
         return pieces, None
+
+    def fail(self, failure: Failure, pieces: Iterable[Piece] = ()) -> tuple[list[Piece], Failure]:
+        """Return a failure of the answer, behind the last pieces and what was kept until the end."""
+        return [*pieces, *self._chunks.rest()], failure
 
     def _end(self, pieces: list[Piece], last: list[bytes]) -> tuple[list[Piece], Failure | None]:
         """Return the last pieces with the end of the answer, or the failure if the answer is not complete."""
@@ -137,13 +142,7 @@ class Reader:
             self._chunks.read_last(last)
             return [*pieces, *self._chunks.finish()], None
         except Failure as failure:
-            return pieces, failure
-
-    def _too_little(self) -> Failure | None:
-        """Return a failure after too many events in a row without a piece."""
-        if self._events.blocks - self._blocks_at_piece > MAX_EVENTS_WITHOUT_A_PIECE:
-            return Failure(Code.UP_TOO_LARGE, f"{self._account.name} sent too much that is no answer.")
-        return None
+            return self.fail(failure, pieces)
 
     def _whole(self) -> list[bytes]:
         """Return the events for a body that is one JSON answer instead of a stream; an error if it has no choices.
