@@ -1,6 +1,7 @@
 """The one chat view: it identifies the user, reads the chat, asks the provider, and streams the answer."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 
 from flask import Blueprint, Request, Response, after_this_request, g, request
@@ -48,7 +49,7 @@ def blueprint(provider: Provider, service: Service) -> Blueprint:
                 answer = service.upstream.ask(
                     account, provider.dialect, path, sent, wait=watch.wait, trace=record.trace
                 )
-            stream.on_end(answer.close)
+                stream.hold(closing(answer))
             response = stream.respond(answer, _frames(protocol, chat, service), watch, record)
             response.headers.update(protocol.HEADERS)
             return response

@@ -43,10 +43,6 @@ class Stream:
         """Enter a resource and hold it until the chat is over."""
         return self._held.enter_context(resource)
 
-    def on_end(self, let_go: Callable[[], object]) -> None:
-        """Call a function at the end of the chat."""
-        self._held.callback(let_go)
-
     def __enter__(self) -> Self:
         """Begin."""
         return self

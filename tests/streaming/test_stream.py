@@ -50,7 +50,7 @@ def answered(far: Far, script: Script, sink: Callable[[Record], None]) -> Iterat
                 wait=watch.wait,
                 trace=record.trace,
             )
-            stream.on_end(answer.close)
+            stream.hold(closing(answer))
             stream.respond(answer, chatbot_ui.frames, watch, record)
         yield stream, client
 
