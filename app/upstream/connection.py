@@ -4,6 +4,7 @@ import select
 import socket
 import ssl
 from contextlib import suppress
+from enum import Enum, auto
 from functools import partial
 from time import monotonic
 from typing import Any
@@ -17,6 +18,29 @@ _READ_BYTES = 64 * 1024
 _MAX_HEADER_BYTES = 100 * 1024
 MAX_HEADERS = 200
 """How many headers a response may have, its trailers and the responses that announce it (1xx) included."""
+
+
+class State(Enum):
+    """The states of a response.
+
+    | state    | what is read next                           | bytes that are not HTTP | the connection's end |
+    |----------|---------------------------------------------|-------------------------|----------------------|
+    | HEAD     | its headers, perhaps after some 1xx         | BROKEN                  | `up_reset`           |
+    | BODY     | a body that tells its end: COMPLETE         | BROKEN                  | `up_truncated`       |
+    | REST     | a body that lasts as long as the connection | BROKEN                  | COMPLETE             |
+    | COMPLETE | nothing                                     | no other response       |                      |
+    | BROKEN   | nothing: `up_protocol` follows its bytes    |                         |                      |
+    """
+
+    HEAD = auto()
+    BODY = auto()
+    REST = auto()
+    COMPLETE = auto()
+    BROKEN = auto()
+
+
+_COMPLETE = State.COMPLETE
+_OVER = frozenset({State.COMPLETE, State.BROKEN})
 
 
 class Connection:
@@ -66,7 +90,7 @@ class Connection:
     def read(self, seconds: float) -> bytes | None:
         """Return the next bytes of the body; `b""` at its end, None if none came within so many seconds."""
         reply, deadline = self._reply, monotonic() + seconds
-        while not reply.body and not reply.complete:
+        while not reply.body and reply.state is not _COMPLETE:
             if reply.failure is not None:
                 raise reply.failure
             if not self._receive(deadline):
@@ -79,17 +103,18 @@ class Connection:
         """Wait for the end of a response whose bytes nobody needs any more, for at most so many seconds."""
         deadline = monotonic() + seconds
         with suppress(Failure):
-            while not self._reply.complete and not self._reply.body and self._receive(deadline):
+            while self._reply.state not in _OVER and not self._reply.body and self._receive(deadline):
                 pass
 
     def finished(self) -> bool:
         """Tell whether the response is over and the connection can carry another; does not wait."""
-        if not self._reply.complete:
+        reply = self._reply
+        if reply.state not in _OVER:
             try:
                 self._take()
             except (OSError, Failure):
                 return False
-        return self._sent and self._reply.complete and self._reply.keep_alive and not self._reply.body
+        return self._sent and reply.state is _COMPLETE and reply.keep_alive and not reply.body
 
     def alive(self) -> bool:
         """Tell whether an idle connection is usable: if anything can be read, it was closed or out of step."""
@@ -154,11 +179,11 @@ class Reply:
         self.status: int | None = None
         self.headers: list[tuple[bytes, bytes]] = []
         self.body: list[bytes] = []
-        self.complete = False
+        self.state = State.HEAD
         self.keep_alive = False
-        self._until_close = False
+        """Whether another response may follow on this connection; known once this one is complete."""
         self.failure: Failure | None = None
-        """The failure that followed the last bytes, if there was one."""
+        """The failure of a broken one, which follows the bytes in `body`."""
         self._empty_bytes = 0
         self._header_count = 0
         self._parser: Any = httptools.HttpResponseParser(self)
@@ -191,14 +216,15 @@ class Reply:
     def _break(self, error: Exception | None) -> None:
         """Note that the bytes are not HTTP. What came before counts; after a whole response, the error is ignored."""
         self.keep_alive = False
-        if not self.complete:
+        if self.state is not _COMPLETE:
+            self.state = State.BROKEN
             self.failure = Failure(Code.UP_PROTOCOL, "The provider's answer could not be understood.")
             self.failure.__cause__ = error
 
     def _end(self) -> None:
-        if self._until_close:
-            self.complete = True
-        elif self.status is None:
+        if self.state is State.REST:
+            self.state = _COMPLETE
+        elif self.state is State.HEAD:
             raise Failure(Code.UP_RESET, "The provider closed the connection without an answer.")
         else:
             raise Failure(Code.UP_TRUNCATED, "The provider's answer was cut off before its end.")
@@ -207,18 +233,18 @@ class Reply:
 
     def on_message_begin(self) -> None:
         """Notice a second response."""
-        if self.complete:
+        if self.state is _COMPLETE:
             self.keep_alive = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header, without the space around its value; ignore those above `MAX_HEADERS`."""
         self._header_count += 1
-        if not self.complete and self._header_count <= MAX_HEADERS:
+        if self.state is not _COMPLETE and self._header_count <= MAX_HEADERS:
             self.headers.append((name.lower(), value.strip()))
 
     def on_headers_complete(self) -> None:
         """Take the status, and note how the body will end. A 1xx response only announces another one."""
-        if self.complete or self._header_count > MAX_HEADERS:
+        if self.state is not State.HEAD or self._header_count > MAX_HEADERS:
             return
         status = self._parser.get_status_code()
         if status < 200:  # noqa: PLR2004
@@ -226,15 +252,15 @@ class Reply:
             return
         self.status = status
         names = {name for name, _ in self.headers}
-        self._until_close = not names & {b"content-length", b"transfer-encoding"}
+        self.state = State.BODY if names & {b"content-length", b"transfer-encoding"} else State.REST
 
     def on_body(self, data: bytes) -> None:
         """Keep some bytes of the body."""
-        if not self.complete:
+        if self.state is not _COMPLETE:
             self.body.append(data)
 
     def on_message_complete(self) -> None:
         """Note that the response is complete, unless it was a 1xx."""
-        if self.status is not None and not self.complete:
-            self.complete = True
+        if self.state in {State.BODY, State.REST}:
+            self.state = _COMPLETE
             self.keep_alive = self._parser.should_keep_alive()

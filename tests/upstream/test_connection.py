@@ -10,7 +10,7 @@ from time import monotonic
 import pytest
 
 from app.failure import Failure
-from app.upstream.connection import MAX_HEADERS, Connection, Reply
+from app.upstream.connection import MAX_HEADERS, Connection, Reply, State
 from app.wait import wait_alone
 from tests.far import Far, Peer
 from tests.far.scripts import EVENTS, LAST, answering, chunked, holding, whole
@@ -100,6 +100,44 @@ def test_an_announcement_alone_is_not_an_answer(server: Far) -> None:
     server.play(holding(b"HTTP/1.1 100 Continue\r\n\r\n"))
     with asked(server) as connection:
         assert connection.head(0.2) is None
+
+
+# States.
+
+STATES = {
+    "nothing": (b"", State.HEAD, "up_reset"),
+    "an announcement": (b"HTTP/1.1 100 Continue\r\n\r\n", State.HEAD, "up_reset"),
+    "a length": (EVENTS + b"Content-Length: 5\r\n\r\nHi", State.BODY, "up_truncated"),
+    "chunks": (chunked(b"Hi"), State.BODY, "up_truncated"),
+    "neither": (EVENTS + b"\r\nHi", State.REST, ""),
+    "a whole one": (whole(b"Hi"), State.COMPLETE, None),
+    "no body": (b"HTTP/1.1 204 No Content\r\n\r\n", State.COMPLETE, None),
+    "no chunk": (chunked(b"Hi") + b"oops\r\n", State.BROKEN, None),
+}
+
+
+@pytest.mark.parametrize(("sent", "state", "code"), STATES.values(), ids=STATES)
+def test_what_an_end_means_depends_on_the_state(sent: bytes, state: State, code: str | None) -> None:
+    """None where nobody reads that far."""
+    reply = Reply()
+    if sent:
+        reply.feed(sent)
+    assert reply.state is state
+    if code:
+        assert broken(lambda: reply.feed(b"")) == code
+    elif code == "":
+        reply.feed(b"")
+        assert reply.state is State.COMPLETE
+    reply.close()
+
+
+def test_a_broken_reply_is_never_whole_again() -> None:
+    """Else the connection would be kept for the next chat."""
+    reply = Reply()
+    reply.feed(chunked(b"Hi") + b"0\r\n" + b"a:\r\n" * (MAX_HEADERS + 1))
+    reply.feed(b"\r\n")
+    assert (reply.state, reply.keep_alive) == (State.BROKEN, False)
+    reply.close()
 
 
 # What is not an answer.
