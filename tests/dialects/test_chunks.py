@@ -9,6 +9,7 @@ import pytest
 from app.answer import Finish, Piece, Reasoning, Text
 from app.dialects.completions import chunks
 from app.dialects.completions.chunks import ChunkReader
+from app.dialects.completions.state import State
 from app.dialects.sse import ErrorEvent, StrayLines
 from app.failure import Failure
 from app.upstream.account import Account
@@ -1078,6 +1079,21 @@ def test_a_failure_behind_good_pieces_comes_after_them() -> None:
         found, failed = reader.read([encoded(says("a")), encoded(says("b")), bad, encoded(says("EVIL"))])
         assert found in ([Text("ab")], [Text("abc")])
         assert isinstance(failed, Failure)
+
+
+@pytest.mark.parametrize("before", [[], [STOP], [STOP, b"oops"]], ids=["OPEN", "FINISHED", "SPOILED"])
+def test_the_marker_ends_an_answer_that_nothing_doubts(before: list[object]) -> None:
+    reader = ChunkReader(ACCOUNT)
+    found, failed = reader.read([encoded(event) for event in (says("a"), *before, END, says("EVIL"))])
+    assert (found, failed, reader.state) == ([Text("a")], None, State.ENDED)
+    assert reader.finish() == [Finish("stop" if before else "unknown", None)]
+
+
+def test_the_marker_of_a_doubted_answer_is_a_cut() -> None:
+    found, failed = ChunkReader(ACCOUNT).read([encoded(event) for event in (says("a"), {"oh": "no"}, END)])
+    assert found == [Text("a")]
+    assert failed is not None
+    assert failed.code == "up_truncated"
 
 
 def test_an_answer_filtered_before_its_first_word_is_a_refusal() -> None:

@@ -16,11 +16,13 @@ from ..refusal import blames, error_answer
 from ..refusal import refused as refused
 from ..sse import ErrorEvent, EventReader
 from .chunks import END, ChunkReader
+from .state import State
 
 MODELS_PATH = "/models"
 MAX_EVENTS_WITHOUT_A_PIECE = 100_000
 """How many events, comments among them, may bring nothing of the answer, one after the other."""
 
+_ENDED = State.ENDED
 _OPTIONAL = "stream_options"
 """The one optional parameter: without it, only the usage may be missing."""
 _REFUSING = frozenset({400, 422, 500, 501})
@@ -123,7 +125,7 @@ class Reader:
         pieces, failed = self._chunks.read(events)
         if failed is not None:
             return self.fail(failed, pieces)
-        if self._chunks.over or not data:
+        if self._chunks.state is _ENDED or not data:
             return self._end(pieces, self._events.last() if not data and not events else [])
         if pieces:
             self._blocks_at_piece = self._events.blocks

@@ -27,7 +27,7 @@ CHUNKS_PER_TURN = 20
 
 _NULL = len(b"null")
 
-_OPEN = State.OPEN
+_OPEN, _ENDED = State.OPEN, State.ENDED
 
 
 class ChunkReader:
@@ -41,16 +41,15 @@ class ChunkReader:
         self._messages: dict[Kind, Snapshots] = {Reasoning: Snapshots(), Text: Snapshots()}
         self._told: set[Kind] = set()
         self._has_unknown_text = False
-        self._state = _OPEN
+        self.state = _OPEN
         self._reason = ""
         self._spoiled_by: Failure | None = None
         self._unplain = 0
         self.usage: dict[str, Any] | None = None
         self.seen = False
+        """Whether an event came, of any kind but an error."""
         self.kept = 0
         """How many messages are kept: they may be used at the end."""
-        self.over = False
-        """Whether the end marker came."""
 
     def read(self, events: list[bytes]) -> tuple[list[Piece], Failure | None]:
         """Return the pieces of the events of one read, and the failure that follows them, if there is one.
@@ -63,7 +62,7 @@ class ChunkReader:
         try:
             for event in events:
                 self._take(event, pieces)
-                if self.over:
+                if self.state is _ENDED:
                     break
         except Failure as found:
             failure = found
@@ -74,7 +73,7 @@ class ChunkReader:
 
         It costs half of what `read` does, with the same result.
         """
-        if self._state is not _OPEN or self._halves[Text]:
+        if self.state is not _OPEN or self._halves[Text]:
             return None
         try:
             chunk = decode(event)
@@ -100,7 +99,7 @@ class ChunkReader:
                 continue
             self.seen = True
             if not END.startswith(event.strip()) and self._has_content(event):
-                self._state = State.OPEN
+                self.state = State.OPEN
 
     def _has_content(self, event: bytes) -> bool:
         """Tell whether an event has a part of the answer, or is cut and could have one."""
@@ -126,11 +125,12 @@ class ChunkReader:
 
         Raises `Failure` if the answer is not complete.
         """
-        is_open, is_told = self._state is State.OPEN, Text in self._told or bool(self._messages[Text].whole)
-        if not self.seen or (self.over and is_open and not is_told and not self._has_unknown_text):
+        is_told = Text in self._told or bool(self._messages[Text].whole)
+        is_marker_alone = self.state is State.ENDED and not self._reason
+        if not self.seen or (is_marker_alone and not is_told and not self._has_unknown_text):
             raise Failure(Code.UP_EMPTY, f"{self._account.name} sent no answer.")
-        if self._state is State.DOUBTED or (is_open and not self.over):
-            raise Failure(Code.UP_TRUNCATED, f"{self._account.name} cut the answer off before its end.")
+        if self.state in {State.OPEN, State.DOUBTED}:
+            raise self._cut()
         reason = self._account.cleaned(self._reason) or "unknown"
         if reason == FILTERED and not is_told:
             raise Failure(Code.CONTENT_FILTER, f"{self._account.name}'s content filter stopped the answer.")
@@ -173,9 +173,15 @@ class ChunkReader:
             return
         self.seen = True
         data = event.strip()
-        self.over = data == END
-        if data and not self.over:
+        if data == END:
+            self._take_marker()
+        elif data:
             self._take_chunk(data, pieces)
+
+    def _take_marker(self) -> None:
+        if self.state is State.DOUBTED:
+            raise self._cut()
+        self.state = State.ENDED
 
     def _take_stray(self, lines: bytes) -> None:
         """Take lines outside of any event: either an error, or a reason to doubt that the answer is complete."""
@@ -203,9 +209,9 @@ class ChunkReader:
         try:
             body = tolerant.decoded(data)
         except Failure as failure:
-            if self._state not in {State.FINISHED, State.SPOILED}:
+            if self.state not in {State.FINISHED, State.SPOILED}:
                 raise
-            self._state, self._spoiled_by = State.SPOILED, self._spoiled_by or failure
+            self.state, self._spoiled_by = State.SPOILED, self._spoiled_by or failure
             return
         chunk = tolerant.read(body)
         for kind, text in chunk.spans:
@@ -219,15 +225,18 @@ class ChunkReader:
         if not chunk.is_known:
             self._doubt()
 
+    def _cut(self) -> Failure:
+        return Failure(Code.UP_TRUNCATED, f"{self._account.name} cut the answer off before its end.")
+
     def _reported(self, error: object) -> Failure:
         return reported(self._account, error)
 
     def _doubt(self) -> None:
-        if self._state is State.OPEN:
-            self._state = State.DOUBTED
+        if self.state is State.OPEN:
+            self.state = State.DOUBTED
 
     def _tell(self, kind: Kind, text: str, pieces: list[Text | Reasoning]) -> None:
-        if self._state is not _OPEN:
+        if self.state is not _OPEN:
             self._go_on()
         self._told.add(kind)
         if self._halves[kind] or not text.isprintable():  # A surrogate is not printable, nearly all text is.
@@ -239,7 +248,7 @@ class ChunkReader:
         """Go back to `OPEN`: more text follows a finish reason. Raises the failure of an unreadable event between."""
         if self._spoiled_by is not None:
             raise self._spoiled_by
-        self._state, self._reason = State.OPEN, ""
+        self.state, self._reason = State.OPEN, ""
 
     def _keep(self, message: object) -> None:
         """Keep the text of a message, which is used only if no other text comes."""
@@ -257,7 +266,7 @@ class ChunkReader:
             raise Failure(Code.PROVIDER_ERROR, f"{self._account.name} reported an error in its answer.")
         if reason:
             self._reason = reason
-            self._state = State.FINISHED if self._spoiled_by is None else State.SPOILED
+            self.state = State.FINISHED if self._spoiled_by is None else State.SPOILED
 
     def _whole(self, kind: type[Text | Reasoning], text: str) -> str:
         """Join characters that were split over two events as the halves of a surrogate pair.

@@ -13,10 +13,12 @@ class State(Enum):
     an unknown event        | DOUBTED            | DOUBTED            | FINISHED           | SPOILED
     not JSON                | a failure          | a failure          | SPOILED            | SPOILED
     unreadable, or an error | a failure          | a failure          | a failure          | a failure
-    `[DONE]`                | an end, `unknown`  | a cut              | an end             | an end
+    `[DONE]`                | ENDED, `unknown`   | a cut              | ENDED              | ENDED
     the body's proper end   | a cut              | a cut              | an end             | an end
     half an event before it | a cut              | a cut              | a cut              | a cut
     a cut, or a deadline    | a failure          | a failure          | a failure          | a failure
+
+    Nothing is read after ENDED, nor after a cut or a failure.
 
     So a finish reason alone does not end an answer: something must confirm it, and text behind it cancels it. A blank
     event, a usage and a message (used at the end, if there was no other text) change nothing. An answer without text
@@ -27,3 +29,4 @@ class State(Enum):
     DOUBTED = auto()
     FINISHED = auto()
     SPOILED = auto()
+    ENDED = auto()
