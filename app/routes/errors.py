@@ -1,4 +1,7 @@
-"""Every exception -> a status, and JSON in the client's protocol. No other code makes an error body."""
+"""Every exception of a view -> a status, and JSON in the client's protocol.
+
+The protocols write these bodies. `server.answers` sends them too, for what never becomes a request of Flask's.
+"""
 
 import logging
 import re

@@ -9,6 +9,9 @@ from typing import Any
 from gunicorn import util
 from gunicorn.http import wsgi
 
+from ..failure import Code, Failure
+from ..protocols import DEFAULT
+
 _SENTENCES = {
     414: "The address is too long.",
     431: "The request's headers are too large.",
@@ -28,9 +31,9 @@ def install() -> None:
 def _write_error(sock: Any, status: int, _reason: str, _message: str) -> None:
     """Answer a malformed request, or an error outside the application, in the form of the application's errors."""
     message = _SENTENCES.get(status, "The request is not proper HTTP.")
-    code = "internal" if status == HTTPStatus.INTERNAL_SERVER_ERROR else "bad_body"
+    code = Code.INTERNAL if status == Code.INTERNAL.status else Code.BAD_BODY
     request_id = secrets.token_hex(16)
-    body = json.dumps({"message": message, "code": code, "requestId": request_id})
+    body = json.dumps(DEFAULT.refusal(Failure(code, message, status=status), request_id))
     head = [
         f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
         "Connection: close",
