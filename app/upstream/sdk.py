@@ -1,7 +1,15 @@
-"""The OpenAI SDK: it sends the requests of OpenAI's dialects over our connections, and raises for an error status.
+"""The OpenAI SDK over our connections: what is left of it is its request loop, with its error classes.
 
-It never reads a stream. `_Client` overrides how a request is built and sent: the SDK's own way costs more than all the
-rest of a chat, and adds headers about this machine and from the environment (`OPENAI_*`).
+| step of a request                             | whose                                              |
+|-----------------------------------------------|----------------------------------------------------|
+| the order of the steps                        | the SDK's: `request`, with no retries of its own   |
+| address, headers, body                        | ours: `_build_request`                             |
+| the connection, the bytes, deadlines, retries | ours: `_Transport` over `Pool`; `Upstream`         |
+| an error status -> an exception               | the SDK's: `openai.APIStatusError` and its kinds   |
+| the stream of the answer                      | ours: `Exchange`, `Reading`                        |
+
+The SDK's own way to build and send costs more than all the rest of a chat, and adds headers about this machine and from
+the environment (`OPENAI_*`).
 """
 
 from collections.abc import Mapping

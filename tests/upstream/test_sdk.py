@@ -5,13 +5,14 @@ from contextlib import closing
 from time import monotonic
 from typing import Any
 
+import openai
 import pytest
 
 from app.config import Settings
 from app.dialects import completions
 from app.upstream.account import Account
 from app.upstream.call import Call
-from app.upstream.pool import Pool
+from app.upstream.pool import Pool, Refused
 from app.upstream.sdk import SDK
 from tests.far import Far
 from tests.far.scripts import EVENTS, answering, whole
@@ -67,6 +68,26 @@ def test_a_request_has_the_headers_that_are_built_and_no_other(
     expected = {**every, "accept-encoding": "identity", **expected}
     assert sorted(lines) == sorted(f"{name}: {value}" for name, value in expected.items())
     assert content == (b"" if body is None else b'{"a":1}')
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (302, openai.APIStatusError),
+        (401, openai.AuthenticationError),
+        (429, openai.RateLimitError),
+        (503, openai.InternalServerError),
+    ],
+)
+def test_an_error_status_is_an_error_of_the_sdk(
+    server: Far, send: Send, status: int, error: type[openai.APIStatusError]
+) -> None:
+    server.play(answering(whole(b"Boom.", b"HTTP/1.1 %d Oops\r\n" % status)))
+    with pytest.raises(Refused) as refused:
+        send({}, BODY)
+    assert type(refused.value.__cause__) is error
+    assert (refused.value.status, refused.value.content) == (status, b"Boom.")
+    assert len(server.requests()) == 1
 
 
 def test_a_cookie_of_one_user_is_not_sent_for_the_next(server: Far, send: Send) -> None:
