@@ -2,11 +2,9 @@
 
 import json
 import ssl
-import subprocess
-import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
-from pathlib import Path
+from dataclasses import dataclass
 from time import process_time
 
 import pytest
@@ -15,37 +13,34 @@ import trustme
 from app.config import Settings
 from app.failure import Failure
 from app.providers import PROVIDERS, account_for
+from app.store import Store
 from app.upstream import Upstream
 from tests.client import ask, chat
 from tests.far import Far
 from tests.far.scripts import answering, forwarding, whole
-from tests.processes import ROOT, Processes, Service, Simulator, environment_without
+from tests.processes import Processes, Service, Simulator
+
+OWN = {
+    "azure_openai_api_key": "azure-own-key",
+    "azure_openai_endpoint": "https://own.openai.azure.com",
+    "azure_openai_35_turbo_id": "deployment-35",
+}
+MISSING = "Azure resources not found"
 
 
-def test_a_model_without_a_deployment_is_not_found(service: Service) -> None:
-    reply = chat(service, "azure", "gpt-nobody-named")
-    assert (reply.status, reply.json()["message"]) == (400, "Model not found")
-
-
-@pytest.mark.parametrize("missing", ["AZURE_OPENAI_ENDPOINT", "AZURE_GPT_35_TURBO_NAME"])
-def test_without_endpoint_or_deployment_azure_is_not_found(
-    processes: Processes, environment: Mapping[str, str], missing: str
-) -> None:
-    lacking = processes.service({name: value for name, value in environment.items() if name != missing})
-    reply = chat(lacking, "azure", "gpt-3.5-turbo")
-    assert (reply.status, reply.json()["message"]) == (400, "Azure resources not found")
-
-
-def test_no_environment_key_goes_to_an_endpoint_of_a_profile(
-    processes: Processes, environment: Mapping[str, str], simulator: Simulator
-) -> None:
-    ours = {name: value for name, value in environment.items() if name != "AZURE_OPENAI_ENDPOINT"}
-    mixed = processes.fresh_service({**ours, "ENDPOINT_ALLOWLIST": simulator.url})
-    put(mixed, "azure_openai_endpoint", f"{simulator.url}/azure")
-    before = simulator.requests()
-    reply = chat(mixed, "azure", "gpt-3.5-turbo")
-    assert (reply.status, reply.json()["message"]) == (400, "Azure resources not found")
-    assert simulator.requests() == before
+@pytest.mark.parametrize(
+    ("missing", "model", "message"),
+    [
+        ("", "gpt-nobody-named", "Model not found"),
+        ("azure_openai_endpoint", "gpt-3.5-turbo", MISSING),
+        ("azure_openai_35_turbo_id", "gpt-3.5-turbo", MISSING),
+    ],
+)
+def test_without_endpoint_or_deployment_azure_is_not_found(missing: str, model: str, message: str) -> None:
+    own = {name: value for name, value in OWN.items() if name != missing}
+    with pytest.raises(Failure) as failure:
+        account_for(AZURE, own, {}, "environment-first", model=model)
+    assert (failure.value.status, failure.value.message) == (400, message)
 
 
 def put(service: Service, name: str, value: str) -> None:
@@ -54,67 +49,87 @@ def put(service: Service, name: str, value: str) -> None:
     assert ask(service, f"/api/profile/settings/{name}", body, method="PUT").status == 200
 
 
-def test_a_key_of_a_profile_goes_to_the_endpoint_of_the_profile(
+def test_no_environment_key_goes_to_an_endpoint_of_a_profile(
     processes: Processes, environment: Mapping[str, str], simulator: Simulator
 ) -> None:
-    """The endpoint of the environment, which belongs to the key that is missing there, is not asked."""
-    ours = {name: value for name, value in environment.items() if name != "AZURE_OPENAI_API_KEY"}
-    others = {"AZURE_OPENAI_ENDPOINT": "http://127.0.0.1:9", "ENDPOINT_ALLOWLIST": simulator.url}
-    own = processes.fresh_service({**ours, **others})
-    put(own, "azure_openai_api_key", "azure-own-key")
-    assert chat(own, "azure", "gpt-3.5-turbo").json()["message"] == "Azure resources not found"
-    put(own, "azure_openai_endpoint", f"{simulator.url}/azure")  # which removes the key that was there
-    put(own, "azure_openai_api_key", "azure-own-key")
-    assert chat(own, "azure", "gpt-3.5-turbo").status == 200
-    assert dict(simulator.requests()[-1]["headers"])["api-key"] == "azure-own-key"
-
-
-@pytest.mark.parametrize("accept", ["", "text/event-stream"])
-def test_a_local_endpoint_of_a_profile_is_blocked_by_default(
-    guarding: Service, simulator: Simulator, accept: str
-) -> None:
+    ours = {name: value for name, value in environment.items() if name != "AZURE_OPENAI_ENDPOINT"}
+    mixed = processes.service({**ours, "ENDPOINT_ALLOWLIST": simulator.url})
+    put(mixed, "azure_openai_endpoint", f"{simulator.url}/azure")
     before = simulator.requests()
-    reply = chat(guarding, "azure", "gpt-3.5-turbo", accept=accept)
-    assert (reply.status, reply.json()["code"]) == (400, "blocked_endpoint")
-    assert reply.json()["message"].startswith("The endpoint must begin with https://")
+    reply = chat(mixed, "azure", "gpt-3.5-turbo")
+    assert (reply.status, reply.json()["message"]) == (400, MISSING)
     assert simulator.requests() == before
-
-
-@pytest.fixture(scope="module")
-def guarding(processes: Processes, environment: Mapping[str, str], simulator: Simulator) -> Service:
-    """A service whose user chose this machine while the operator allowed it."""
-    ours = {name: value for name, value in environment.items() if name != "AZURE_OPENAI_API_KEY"}
-    service = processes.fresh_service(ours)
-    command = [str(Path(sys.executable).parent / "flask"), "--app", "wsgi", "profile", "set", "azure_openai_endpoint"]
-    changes = {"DATABASE_URL": f"sqlite:///{service.database}", "ENDPOINT_ALLOWLIST": simulator.url}
-    value = f"{simulator.url}/azure".encode()
-    subprocess.run(command, cwd=ROOT, env=environment_without(changes), input=value, check=True, capture_output=True)
-    put(service, "azure_openai_api_key", "azure-own-key")
-    return service
 
 
 HI = b'{"choices":[{"message":{"content":"Hi"},"finish_reason":"stop"}]}'
 ADDRESS = "93.184.215.14"
 
 
-def test_a_public_endpoint_of_a_profile_is_reached_by_the_proxy(
-    processes: Processes, environment: Mapping[str, str], tmp_path: Path
-) -> None:
-    """A proxy on this machine is what makes a public address reachable in a test; TLS ends behind it."""
+@dataclass(frozen=True)
+class Keyless:
+    """A service whose environment has an endpoint but no key, and whose users may choose the simulator's address.
+
+    A proxy on this machine is what makes a public address reachable in a test; TLS ends behind it.
+    """
+
+    service: Service
+    proxy: Far
+    public: Far
+
+
+@pytest.fixture(scope="module")
+def keyless(
+    processes: Processes,
+    environment: Mapping[str, str],
+    simulator: Simulator,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Keyless]:
     authority, tls = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert(ADDRESS).configure_cert(tls)
-    authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
+    trusted = tmp_path_factory.mktemp("authority") / "authority.pem"
+    authority.cert_pem.write_to_path(str(trusted))
     ours = {name: value for name, value in environment.items() if name != "AZURE_OPENAI_API_KEY"}
-    with Far(tls) as provider, Far() as proxy:
-        provider.play(answering(whole(HI)))
-        proxy.play(forwarding(provider.port))
-        trusted = {"SSL_CERT_FILE": str(tmp_path / "authority.pem")}
-        own = processes.fresh_service({**ours, **trusted, "HTTPS_PROXY": f"http://127.0.0.1:{proxy.port}"})
-        put(own, "azure_openai_endpoint", f"https://{ADDRESS}/")
-        put(own, "azure_openai_api_key", "azure-own-key")
-        assert chat(own, "azure", "gpt-3.5-turbo").body == b"Hi"
-        assert proxy.requests()[0].startswith(f"CONNECT {ADDRESS}:443 HTTP/1.1\r\n".encode())
-        assert b"\r\napi-key: azure-own-key\r\n" in provider.requests()[0]
+    with Far(tls) as public, Far() as proxy:
+        proxy.play(forwarding(public.port))
+        way = {"SSL_CERT_FILE": str(trusted), "HTTPS_PROXY": f"http://127.0.0.1:{proxy.port}"}
+        others = {"AZURE_OPENAI_ENDPOINT": "http://127.0.0.1:9", "ENDPOINT_ALLOWLIST": simulator.url}
+        yield Keyless(processes.service({**ours, **way, **others}), proxy, public)
+
+
+def test_a_key_of_a_profile_goes_to_the_endpoint_of_the_profile(keyless: Keyless, simulator: Simulator) -> None:
+    """The endpoint of the environment, which belongs to the key that is missing there, is not asked."""
+    own = keyless.service
+    ask(own, "/api/profile/settings/azure_openai_endpoint", None, method="DELETE")
+    put(own, "azure_openai_api_key", "azure-own-key")
+    assert chat(own, "azure", "gpt-3.5-turbo").json()["message"] == MISSING
+    put(own, "azure_openai_endpoint", f"{simulator.url}/azure")  # which removes the key that was there
+    put(own, "azure_openai_api_key", "azure-own-key")
+    assert chat(own, "azure", "gpt-3.5-turbo").status == 200
+    assert dict(simulator.requests()[-1]["headers"])["api-key"] == "azure-own-key"
+    assert chat(own, "azure", "gpt-nobody-named").json()["message"] == "Model not found"
+
+
+@pytest.mark.parametrize("accept", ["", "text/event-stream"])
+def test_a_local_endpoint_of_a_profile_is_blocked(keyless: Keyless, simulator: Simulator, accept: str) -> None:
+    """It was set while the operator allowed it."""
+    store = Store(Settings(database_url=f"sqlite:///{keyless.service.database}"))
+    with closing(store.database):
+        store.profiles.set("local", "azure_openai_endpoint", simulator.url.replace("127.0.0.1", "localhost"))
+    put(keyless.service, "azure_openai_api_key", "azure-own-key")
+    before = simulator.requests()
+    reply = chat(keyless.service, "azure", "gpt-3.5-turbo", accept=accept)
+    assert (reply.status, reply.json()["code"]) == (400, "blocked_endpoint")
+    assert reply.json()["message"].startswith("The endpoint must begin with https://")
+    assert simulator.requests() == before
+
+
+def test_a_public_endpoint_of_a_profile_is_reached_by_the_proxy(keyless: Keyless) -> None:
+    keyless.public.play(answering(whole(HI)))
+    put(keyless.service, "azure_openai_endpoint", f"https://{ADDRESS}/")
+    put(keyless.service, "azure_openai_api_key", "azure-own-key")
+    assert chat(keyless.service, "azure", "gpt-3.5-turbo").body == b"Hi"
+    assert keyless.proxy.requests()[0].startswith(f"CONNECT {ADDRESS}:443 HTTP/1.1\r\n".encode())
+    assert b"\r\napi-key: azure-own-key\r\n" in keyless.public.requests()[0]
 
 
 DATED, VERSION = "?api-version=2024-02-01", {"azure_openai_api_version": "2024-10-21"}

@@ -5,13 +5,13 @@ The two sources of an endpoint are told apart by how they write this machine's n
 
 from collections.abc import Mapping
 from dataclasses import replace
-from itertools import product
 from typing import NamedTuple
 
 import pytest
 
 from app.config import KEY_POLICIES
-from app.providers import PROVIDERS, account_for
+from app.failure import Failure
+from app.providers import PROVIDERS, Provider, account_for
 from tests.client import Reply
 from tests.login.users import User, mark, record, seen, somebody, told, with_login
 from tests.processes import Processes, Service, Simulator, wait_for
@@ -33,7 +33,8 @@ USED = {
     (ALONE, False, False): None,
 }
 MODEL = "gpt-3.5-turbo"
-VARIABLES = {name: PROVIDERS[name].key.variable for name in PROVIDERS}
+KEYLESS = "mistral"
+"""The provider whose key no environment has here."""
 
 
 class Case(NamedTuple):
@@ -47,17 +48,81 @@ class Case(NamedTuple):
     def source(self) -> str | None:
         return USED[self]
 
+    @property
+    def missing(self) -> str:
+        """How the sentence about a missing key ends."""
+        is_operators = self.policy == ALONE
+        who = "Whoever runs this service has to set it." if is_operators else "Please set it in your profile settings."
+        return f"API Key not found. {who}"
+
+
+CASES = {"-".join(map(str, case)): Case(*case) for case in USED}
+WITH_KEY = {name: case for name, case in CASES.items() if case.source}
+ALL_CASES = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+ALL_PROVIDERS = pytest.mark.parametrize("provider", PROVIDERS.values(), ids=PROVIDERS)
+
+
+def everything(provider: Provider, whose: str) -> dict[str, str]:
+    """Return all that can be set for a provider, each value with its source in it."""
+    return {
+        field.name: f"https://{whose}.example" if field.is_endpoint else f"{whose} {field.name}"
+        for field in (provider.key, *provider.settings)
+    }
+
+
+@ALL_PROVIDERS
+@ALL_CASES
+def test_what_goes_with_a_key_is_of_the_source_of_the_key(case: Case, provider: Provider) -> None:
+    environment, own = everything(provider, "environment"), everything(provider, "profile")
+    for source, has_key in ((environment, case.in_environment), (own, case.in_profile)):
+        if not has_key:
+            del source[provider.key.name]
+    if case.source is None:
+        with pytest.raises(Failure) as failure:
+            account_for(provider, own, environment, case.policy)
+        assert (failure.value.code, failure.value.message) == ("missing_key", f"{provider.label} {case.missing}")
+        return
+    account = account_for(provider, own, environment, case.policy)
+    assert account.key == f"{case.source} {provider.key.name}"
+    assert account.has_operators_key == (case.source == "environment")
+    for field in provider.settings:
+        if field.with_key or field.operator_only:
+            whose = "environment" if field.operator_only else case.source
+            assert account.value(field.name) == everything(provider, whose)[field.name]
+            assert not field.is_endpoint or account.base_url.startswith(f"https://{whose}.example")
+    assert account.chosen_by_user == (case.source == "profile" and not provider.endpoint.operator_only)
+    assert list(account.headers.values()) == [account.value(field.name) for field in provider.fields if field.header]
+
+
+@ALL_PROVIDERS
+@pytest.mark.parametrize("case", WITH_KEY.values(), ids=WITH_KEY)
+def test_what_is_missing_beside_a_key_stays_missing(case: Case, provider: Provider) -> None:
+    """The source of the key has nothing else; the other one has everything."""
+    environment, own = everything(provider, "environment"), everything(provider, "profile")
+    alone, other = (environment, own) if case.source == "environment" else (own, environment)
+    for name in [name for name in alone if name != provider.key.name]:
+        del alone[name]
+    if not (case.in_environment and case.in_profile):
+        del other[provider.key.name]
+    if not provider.endpoint.operator_only:
+        with pytest.raises(Failure) as failure:
+            account_for(provider, own, environment, case.policy)
+        assert (failure.value.status, failure.value.code) == (400, "missing_key")
+        assert failure.value.message != f"{provider.label} {case.missing}"
+        return
+    account = account_for(provider, own, environment, case.policy)
+    assert account.key == f"{case.source} {provider.key.name}"
+    assert not any(account.value(field.name) for field in provider.settings if field.with_key)
+    assert account.headers == {}
+
 
 @pytest.fixture(scope="module")
-def services(
-    processes: Processes, environment: Mapping[str, str], simulator: Simulator
-) -> Mapping[tuple[str, bool], Service]:
-    """A service with each policy, with the environment's keys and without."""
+def services(processes: Processes, environment: Mapping[str, str], simulator: Simulator) -> Mapping[str, Service]:
+    """A service with each policy, with the environment's keys of all providers but one."""
     whole = with_login(environment, simulator)
-    bare = {name: value for name, value in whole.items() if name not in VARIABLES.values()}
+    ours = {name: value for name, value in whole.items() if name != PROVIDERS[KEYLESS].key.variable}
     return {
-        (policy, has): processes.service((whole if has else bare) | ({"KEY_POLICY": policy} if policy != FIRST else {}))
-        for policy, has in product(KEY_POLICIES, (True, False))
+        policy: processes.service(ours | ({"KEY_POLICY": policy} if policy != FIRST else {})) for policy in KEY_POLICIES
     }
 
 
@@ -66,25 +131,10 @@ def elsewhere(simulator: Simulator) -> str:
     return simulator.url.replace("127.0.0.1", "localhost") + "/azure"
 
 
-def with_own(user: User, provider: str, key: str, simulator: Simulator) -> User:
-    """Give a user a key, and what goes with it."""
-    more = {
-        "azure": {"azure_openai_endpoint": elsewhere(simulator)},
-        "openai": {"openai_organization_id": "org-own"},
-    }
-    return user.has(**more.get(provider, {}), **{PROVIDERS[provider].key.name: key})
-
-
 def sent(simulator: Simulator, text: str) -> dict[str, str]:
     """Return the headers of the one request with a text."""
     (request,) = seen(simulator, text)
     return dict(request["headers"])
-
-
-def key_in(headers: Mapping[str, str]) -> str:
-    """Return the one key that a provider was shown."""
-    (shown,) = {headers[name] for name in ("authorization", "api-key") if name in headers}
-    return shown.removeprefix("Bearer ")
 
 
 def assert_source(reply: Reply, user: User, source: str | None) -> None:
@@ -94,59 +144,47 @@ def assert_source(reply: Reply, user: User, source: str | None) -> None:
     assert (line["keySource"], line["user"]) == (source, user.id)
 
 
-@pytest.mark.parametrize("provider", PROVIDERS)
-@pytest.mark.parametrize("case", [Case(*case) for case in USED], ids=lambda case: "-".join(map(str, case)))
+@ALL_CASES
 def test_the_policy_says_whose_key_is_used(
-    services: Mapping[tuple[str, bool], Service],
-    environment: Mapping[str, str],
-    simulator: Simulator,
-    case: Case,
-    provider: str,
+    services: Mapping[str, Service], environment: Mapping[str, str], simulator: Simulator, case: Case
 ) -> None:
-    user, key, text = somebody(services[case.policy, case.in_environment]), mark("key"), mark()
+    provider = PROVIDERS["groq" if case.in_environment else KEYLESS]
+    user, key, text = somebody(services[case.policy]), mark("key"), mark()
     if case.in_profile:
-        with_own(user, provider, key, simulator)
-    reply = user.chat(provider, MODEL, text=text)
+        user.has(**{provider.key.name: key})
+    reply = user.chat(provider.name, MODEL, text=text)
     assert_source(reply, user, case.source)
     if case.source is None:
-        who = (
-            "Whoever runs this service has to set it."
-            if case.policy == ALONE
-            else "Please set it in your profile settings."
-        )
-        assert told(reply) == (400, "missing_key", f"{PROVIDERS[provider].label} API Key not found. {who}")
+        assert told(reply) == (400, "missing_key", f"{provider.label} {case.missing}")
         assert seen(simulator, text) == []
         return
     assert reply.status == 200
-    headers, is_own = sent(simulator, text), case.source == "profile"
-    assert key_in(headers) == (key if is_own else environment[VARIABLES[provider]])
-    if provider == "openai":
-        assert headers["openai-organization"] == ("org-own" if is_own else "org-ours")
-    if provider == "azure":
-        assert headers["host"].startswith("localhost:" if is_own else "127.0.0.1:")
+    expected = key if case.source == "profile" else environment[provider.key.variable]
+    assert sent(simulator, text)["authorization"] == f"Bearer {expected}"
 
 
-@pytest.mark.parametrize("case", [Case(*case) for case in USED], ids=lambda case: "-".join(map(str, case)))
-def test_a_user_sees_whose_is_used(services: Mapping[tuple[str, bool], Service], case: Case) -> None:
+@ALL_CASES
+def test_a_user_sees_whose_is_used(services: Mapping[str, Service], case: Case) -> None:
     """An organization is of no account where the key is the other's."""
-    user = somebody(services[case.policy, case.in_environment])
+    key = (PROVIDERS["openai"] if case.in_environment else PROVIDERS[KEYLESS]).key.name
+    user = somebody(services[case.policy])
     if case.in_profile:
-        user.has(openai_api_key=mark("key"))
+        user.has(**{key: mark("key")})
     for name, own in (("openai_organization_id", ""), ("openai_organization_id", "org-own")):
         if own:
             user.has(**{name: own})
         shown = {one["name"]: one["source"] for one in user.ask("/api/profile").json()["settings"]}
-        assert shown["openai_api_key"] == case.source
-        if case.source:
+        assert shown[key] == case.source
+        if case.in_environment:
             assert shown[name] == (case.source if case.source == "environment" or own else None)
 
 
 @pytest.mark.parametrize("accept", ["", "text/event-stream"])
 @pytest.mark.parametrize("source", ["environment", "profile"])
 def test_a_refusal_says_whose_key_was_refused(
-    services: Mapping[tuple[str, bool], Service], simulator: Simulator, source: str, accept: str
+    services: Mapping[str, Service], simulator: Simulator, source: str, accept: str
 ) -> None:
-    user = somebody(services[OWN_FIRST, True])
+    user = somebody(services[OWN_FIRST])
     if source == "profile":
         user.has(groq_api_key=mark("key"))
     for fault, status in (("status-429", 429), ("status-500", 500), ("status-401", 401), ("html", 500), ("cut-0", 500)):
@@ -155,8 +193,8 @@ def test_a_refusal_says_whose_key_was_refused(
         assert_source(reply, user, source)
 
 
-def test_a_refusal_before_a_key_is_chosen_names_none(services: Mapping[tuple[str, bool], Service]) -> None:
-    user = somebody(services[FIRST, True])
+def test_a_refusal_before_a_key_is_chosen_names_none(services: Mapping[str, Service]) -> None:
+    user = somebody(services[FIRST])
     nobody = User(user.service, user.id, "x")
     for reply in (user.ask("/api/chat/openai", b"[]", method="POST"), nobody.chat()):
         assert reply.status in (400, 401)
@@ -164,10 +202,10 @@ def test_a_refusal_before_a_key_is_chosen_names_none(services: Mapping[tuple[str
 
 
 def test_a_key_that_a_provider_repeats_is_shown_to_nobody(
-    services: Mapping[tuple[str, bool], Service], environment: Mapping[str, str]
+    services: Mapping[str, Service], environment: Mapping[str, str]
 ) -> None:
-    user = somebody(services[OWN_FIRST, True]).has(groq_api_key=mark("key"))
-    for provider, key in (("groq", mark("key")), ("mistral", environment["MISTRAL_API_KEY"])):
+    user = somebody(services[OWN_FIRST]).has(groq_api_key=mark("key"))
+    for provider, key in (("groq", mark("key")), ("openai", environment["OPENAI_API_KEY"])):
         if provider == "groq":
             user.has(groq_api_key=key)
         reply = user.chat(provider, "demo@echo-key")
@@ -180,28 +218,19 @@ def test_a_key_that_a_provider_repeats_is_shown_to_nobody(
 
 
 def test_no_environment_key_goes_to_an_endpoint_of_a_user(
-    processes: Processes, environment: Mapping[str, str], simulator: Simulator
+    services: Mapping[str, Service], simulator: Simulator
 ) -> None:
-    """Nor to one of the environment's that a user has replaced."""
-    whole = with_login(environment, simulator)
     text = mark()
-    user = somebody(processes.service(whole)).has(azure_openai_endpoint=elsewhere(simulator))
+    user = somebody(services[FIRST]).has(azure_openai_endpoint=elsewhere(simulator))
     assert user.chat("azure", MODEL, text=text).status == 200
     assert sent(simulator, text)["host"].startswith("127.0.0.1:")
-    bare = {name: value for name, value in whole.items() if name != "AZURE_OPENAI_ENDPOINT"}
-    text = mark()
-    user = somebody(processes.service({**bare, "KEY_POLICY": OWN_FIRST}))
-    user.has(azure_openai_endpoint=elsewhere(simulator))
-    assert told(user.chat("azure", MODEL, text=text)) == (400, "missing_key", "Azure resources not found")
-    assert seen(simulator, text) == []
 
 
-@pytest.mark.parametrize(("policy", "has"), [(FIRST, False), (OWN_FIRST, True), (OWN_FIRST, False)])
 def test_no_key_of_a_user_goes_to_an_environment_endpoint(
-    services: Mapping[tuple[str, bool], Service], simulator: Simulator, policy: str, *, has: bool
+    services: Mapping[str, Service], simulator: Simulator
 ) -> None:
     text, key = mark(), mark("key")
-    user = somebody(services[policy, has]).has(azure_openai_api_key=key)
+    user = somebody(services[OWN_FIRST]).has(azure_openai_api_key=key)
     assert told(user.chat("azure", MODEL, text=text)) == (400, "missing_key", "Azure resources not found")
     assert seen(simulator, text) + seen(simulator, key) == []
 
@@ -238,41 +267,46 @@ def test_an_address_that_is_none_is_left_as_it_is() -> None:
 
 @pytest.mark.parametrize("policy", [FIRST, ALONE])
 def test_no_organization_of_a_user_goes_with_another_key(
-    services: Mapping[tuple[str, bool], Service], simulator: Simulator, policy: str
+    services: Mapping[str, Service], simulator: Simulator, policy: str
 ) -> None:
     text = mark()
-    user = somebody(services[policy, True]).has(openai_organization_id="org-own")
+    user = somebody(services[policy]).has(openai_organization_id="org-own")
     assert user.chat(text=text).status == 200
     assert sent(simulator, text)["openai-organization"] == "org-ours"
 
 
-def test_no_environment_organization_goes_with_a_key_of_a_user(
-    services: Mapping[tuple[str, bool], Service], simulator: Simulator
-) -> None:
-    for policy, has in ((OWN_FIRST, True), (FIRST, False)):
+def test_an_organization_goes_with_the_key_of_its_source(services: Mapping[str, Service], simulator: Simulator) -> None:
+    user = somebody(services[OWN_FIRST]).has(openai_api_key=mark("key"))
+    for own in (None, "org-own"):
+        if own:
+            user.has(openai_organization_id=own)
         text = mark()
-        user = somebody(services[policy, has]).has(openai_api_key=mark("key"))
         assert user.chat(text=text).status == 200
-        assert "openai-organization" not in sent(simulator, text)
+        assert sent(simulator, text).get("openai-organization") == own
 
 
-def test_a_version_goes_with_the_key_of_its_source(
-    services: Mapping[tuple[str, bool], Service], simulator: Simulator
+def test_an_endpoint_and_a_version_go_with_their_key(
+    services: Mapping[str, Service], environment: Mapping[str, str], simulator: Simulator
 ) -> None:
-    for policy, path in ((OWN_FIRST, "api-version=2024-10-21"), (FIRST, "/azure/openai/v1/chat/completions")):
-        text = mark()
-        user = with_own(somebody(services[policy, True]), "azure", mark("key"), simulator)
+    key = mark("key")
+    for policy, host, used, path in (
+        (OWN_FIRST, "localhost:", key, "api-version=2024-10-21"),
+        (FIRST, "127.0.0.1:", environment["AZURE_OPENAI_API_KEY"], "/azure/openai/v1/chat/completions"),
+    ):
+        user = somebody(services[policy]).has(azure_openai_endpoint=elsewhere(simulator), azure_openai_api_key=key)
         user.has(azure_openai_api_version="2024-10-21")
+        text = mark()
         assert user.chat("azure", MODEL, text=text).status == 200
         assert seen(simulator, text)[0]["path"].endswith(path)
+        headers = sent(simulator, text)
+        assert headers["host"].startswith(host)
+        assert headers["api-key"] == used
 
 
-def test_the_name_of_a_deployment_may_come_from_either(
-    services: Mapping[tuple[str, bool], Service], simulator: Simulator
-) -> None:
+def test_the_name_of_a_deployment_may_come_from_either(services: Mapping[str, Service], simulator: Simulator) -> None:
     """It is a name and no secret: where it is asked for, and with whose key, is as before."""
     for policy, expected in ((OWN_FIRST, "mine"), (FIRST, "deployment-35"), (ALONE, "deployment-35")):
         text = mark()
-        user = somebody(services[policy, True]).has(azure_openai_35_turbo_id="mine")
+        user = somebody(services[policy]).has(azure_openai_35_turbo_id="mine")
         assert user.chat("azure", MODEL, text=text).headers["X-Key-Source"] == "environment"
         assert seen(simulator, text)[0]["body"]["model"] == expected
