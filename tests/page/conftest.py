@@ -52,6 +52,12 @@ def keyless(processes: Processes, addresses: Mapping[str, str]) -> Service:
     return service
 
 
+@pytest.fixture(scope="session")
+def operators(processes: Processes, addresses: Mapping[str, str]) -> Service:
+    """The service with a key for Groq alone, where only the operator's keys are used."""
+    return processes.service({**addresses, "GROQ_API_KEY": "gsk_groq-canary-2", "KEY_POLICY": "environment-only"})
+
+
 @pytest.fixture
 def tab(browser: Browser, keyless: Service) -> Iterator[Page]:
     with opened(browser, keyless) as tab:

@@ -4,7 +4,6 @@ import json
 import re
 import struct
 import zlib
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ from app.simulator import ANSWER, words
 from tests import client
 from tests.page.chat import CHAT, answer, ask, body, sent
 from tests.page.tab import opened
-from tests.processes import Processes, Service
+from tests.processes import Service
 
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
@@ -171,12 +170,13 @@ def test_what_only_the_operator_can_mend_offers_no_settings(page: Page, source: 
     expect(page.get_by_role("button", name="Open settings")).to_have_count(offered)
 
 
-@pytest.mark.parametrize(("policy", "offered"), [("environment-only", 0), ("environment-first", 1)])
+@pytest.mark.parametrize(("found", "offered"), [("operators", 0), ("keyless", 1)])
 def test_a_key_that_only_the_operator_can_set_offers_no_settings(
-    browser: Browser, processes: Processes, addresses: Mapping[str, str], policy: str, offered: int
+    request: pytest.FixtureRequest, browser: Browser, found: str, offered: int
 ) -> None:
-    with opened(browser, processes.service({**addresses, "KEY_POLICY": policy})) as page:
+    with opened(browser, request.getfixturevalue(found)) as page:
         page.wait_for_load_state("networkidle")  # it knows the policy
+        page.select_option("#provider", "openai")
         ask(page, "Tell me.")
         expect(page.get_by_role("alert")).to_contain_text("OpenAI API Key not found.")
         expect(page.get_by_role("button", name="Open settings")).to_have_count(offered)

@@ -11,7 +11,7 @@ from tests.page.chat import CHAT, answer, ask, body
 from tests.page.panel import KEY, open_panel, saved
 from tests.page.people import token
 from tests.page.tab import opened
-from tests.processes import Processes, Service, Simulator
+from tests.processes import Processes, Service
 
 TOLD = "**/api/providers"
 DOWN = {"message": "The profiles cannot be read at the moment.", "code": "db_unavailable"}
@@ -20,9 +20,8 @@ REFUSE = {"status": 503, "json": DOWN}
 
 
 @pytest.fixture
-def groqs(browser: Browser, processes: Processes, simulator: Simulator) -> Iterator[Page]:
-    """The page of a service that has a key for Groq alone."""
-    with opened(browser, processes.service(simulator.settings["groq"])) as page:
+def groqs(browser: Browser, operators: Service) -> Iterator[Page]:
+    with opened(browser, operators) as page:
         yield page
 
 

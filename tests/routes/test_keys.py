@@ -1,7 +1,9 @@
 """Which keys the environment sets."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
+from app import create_app, read_settings
 from tests.client import ask
 from tests.login.users import User, mark, somebody, told, with_login
 from tests.processes import Processes, Service, Simulator
@@ -14,9 +16,9 @@ def test_frontends_learn_which_keys_the_environment_sets(service: Service) -> No
     assert known | {"azure_gpt_35_turbo_name", "azure_gpt_45_turbo_name", "azure_gpt_45_vision_name"} <= using.keys()
 
 
-def test_nothing_is_set_in_an_empty_environment(processes: Processes) -> None:
-    reply = ask(processes.service({}), "/api/keys", None, method="GET")
-    assert not any(reply.json()["isUsingEnvKeyMap"].values())
+def test_nothing_is_set_in_an_empty_environment(tmp_path: Path) -> None:
+    client = create_app(read_settings({"DATABASE_URL": f"sqlite:///{tmp_path}/sluice.db"})).test_client()
+    assert not any(client.get("/api/keys").get_json()["isUsingEnvKeyMap"].values())
 
 
 def test_it_is_told_to_users_and_of_the_environment_alone(

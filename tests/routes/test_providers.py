@@ -1,23 +1,14 @@
 """Which providers there are, and which of them can be asked by whom."""
 
-from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-import pytest
-
+from app import create_app, read_settings
 from app.protocols import PROTOCOLS
 from app.providers import PROVIDERS
 from tests.client import ask
-from tests.login.users import User, somebody, with_login
-from tests.processes import Processes, Service, Simulator
-
-
-@pytest.fixture(scope="module")
-def bare(processes: Processes, environment: Mapping[str, str], simulator: Simulator) -> Service:
-    """A service without keys of its own, and with a login."""
-    keys = {provider.key.variable for provider in PROVIDERS.values()}
-    whole = with_login(environment, simulator)
-    return processes.service({name: value for name, value in whole.items() if name not in keys})
+from tests.login.users import User, somebody
+from tests.processes import Service, Simulator
 
 
 def shown(service: Service, **headers: str) -> dict[str, Any]:
@@ -56,9 +47,10 @@ def test_a_key_without_its_endpoint_is_not_usable(bare: Service, simulator: Simu
     assert usable(user) == []
 
 
-def test_a_model_without_a_deployment_is_not_suggested(processes: Processes, simulator: Simulator) -> None:
+def test_a_model_without_a_deployment_is_not_suggested(tmp_path: Path, simulator: Simulator) -> None:
     settings = {**simulator.settings["azure"], "AZURE_GPT_45_TURBO_NAME": "", "AZURE_GPT_45_VISION_NAME": ""}
-    models = {one["name"]: one["models"] for one in shown(processes.service(settings))["providers"]}
+    client = create_app(read_settings({**settings, "DATABASE_URL": f"sqlite:///{tmp_path}/sluice.db"})).test_client()
+    models = {one["name"]: one["models"] for one in client.get("/api/providers").get_json()["providers"]}
     assert models["azure"] == ["gpt-3.5-turbo"]
     assert models["mistral"] == list(PROVIDERS["mistral"].models)
 

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests.login.users import NOBODY_LISTENS, User, mark, seen, somebody, told
-from tests.processes import Processes, Simulator
+from app import create_app, read_settings
+from tests.login.users import NOBODY_LISTENS, User, mark, question, seen, told
+from tests.processes import Simulator
 
 KEY, ENDPOINT = "azure_openai_api_key", "azure_openai_endpoint"
 OTHERS = {"azure_openai_35_turbo_id": "mine", "azure_openai_api_version": "2024-10-21"}
@@ -46,21 +47,26 @@ def test_an_endpoint_that_the_operator_allows_may_be_any(user: User, simulator: 
 
 
 def test_an_endpoint_that_is_no_longer_allowed_is_not_asked(
-    processes: Processes, login_environment: Mapping[str, str], simulator: Simulator
+    user: User, login_environment: Mapping[str, str], simulator: Simulator
 ) -> None:
     """What is kept is looked at again, with the key that would go there."""
-    before = processes.service(login_environment)
     key = mark("key")
-    user = somebody(before).has(azure_openai_endpoint=f"{simulator.url}/azure", azure_openai_api_key=key)
+    user.has(azure_openai_endpoint=f"{simulator.url}/azure", azure_openai_api_key=key)
     own = {name: value for name, value in login_environment.items() if name != "ENDPOINT_ALLOWLIST"}
-    database = f"sqlite:///{before.database}"
-    after = processes.fresh_service({**own, "DATABASE_URL": database, "KEY_POLICY": "profile-first"})
-    user = User(after, user.id, user.token)
-    sentence = "The endpoint must begin with https://. Please fix it in your profile settings."
-    reply = user.chat("azure", "gpt-3.5-turbo")
-    assert told(reply) == (400, "blocked_endpoint", sentence)
-    assert reply.headers["X-Key-Source"] == "profile"
-    assert told(user.check("azure_openai_endpoint")) == (400, "blocked_endpoint", sentence)
+    changes = {"DATABASE_URL": f"sqlite:///{user.service.database}", "KEY_POLICY": "profile-first"}
+    client, login = (
+        create_app(read_settings({**own, **changes})).test_client(),
+        {"Authorization": f"Bearer {user.token}"},
+    )
+    replies = [
+        client.post("/api/chat/azure", data=question("gpt-3.5-turbo"), headers=login),
+        client.post("/api/profile/settings/azure_openai_endpoint/check", headers=login),
+    ]
+    assert replies[0].headers["X-Key-Source"] == "profile"
+    for reply in replies:
+        assert (reply.status_code, reply.get_json()["code"]) == (400, "blocked_endpoint")
+        sentence = "The endpoint must begin with https://. Please fix it in your profile settings."
+        assert reply.get_json()["message"] == sentence
     assert seen(simulator, key) == []
 
 
