@@ -5,8 +5,8 @@ Descriptors are numbers, and the lowest free one is taken first: a new socket mo
 
 import socket
 import ssl
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing
 from time import monotonic
 from typing import TypeVar
 
@@ -22,8 +22,8 @@ from app.upstream.dial import dial
 from app.upstream.egress import Origin
 from app.upstream.pool import Pool
 from app.wait import LoopWait
-from tests.far import Far, Peer
-from tests.far.scripts import answering, full_listener, whole
+from tests.far import Far
+from tests.far.scripts import answering, closed_port, dying, full_listener, whole
 
 SECONDS = 2.0
 
@@ -51,15 +51,7 @@ def resolve(monkeypatch: pytest.MonkeyPatch, *ports: int) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
 
 
-@contextmanager
-def refusing() -> Iterator[int]:
-    """Hold a port on which nobody listens."""
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        yield bound.getsockname()[1]
-
-
-@pytest.mark.parametrize("first", [refusing, full_listener], ids=["refuses", "does not answer"])
+@pytest.mark.parametrize("first", [closed_port, full_listener], ids=["refuses", "does not answer"])
 def test_a_second_address_is_reached_when_the_first_one(
     monkeypatch: pytest.MonkeyPatch, first: Callable[[], AbstractContextManager[int]]
 ) -> None:
@@ -74,17 +66,12 @@ def test_a_second_address_is_reached_when_the_first_one(
 def test_a_kept_connection_that_dies_is_replaced_by_a_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """The look-up waits for a socket, too, and that is the first one to be made."""
 
-    def dying(peer: Peer) -> None:
-        peer.request()
-        peer.send(whole(b"1"))
-        peer.request()
-
     def ask(call: Call) -> bytes:
         request = b"POST / HTTP/1.1\r\nhost: one.test\r\ncontent-length: 2\r\n\r\n{}"
         with closing(pool.send(Origin("http", "one.test", 80), request, call)) as exchange:
             return exchange.read(SECONDS) or b""
 
-    with Far().play(dying, answering(whole(b"2"))) as server:
+    with Far().play(dying(whole(b"1")), answering(whole(b"2"))) as server:
         resolve(monkeypatch, server.port)
         with closing(Pool(Settings(connect_timeout_seconds=SECONDS))) as pool:
             assert [in_loop(ask), in_loop(ask)] == [b"1", b"2"]

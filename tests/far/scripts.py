@@ -3,7 +3,7 @@
 import json
 import socket
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -75,6 +75,19 @@ def holding(*parts: bytes) -> Script:
     return script
 
 
+def dying(answer: bytes, *parts: bytes, end: Callable[[Peer], None] = Peer.close) -> Script:
+    """Make a script that answers one request, reads another, sends these parts, and ends the connection."""
+
+    def script(peer: Peer) -> None:
+        peer.request()
+        peer.send(answer)
+        peer.request()
+        peer.send(*parts)
+        end(peer)
+
+    return script
+
+
 def forwarding(target: int, status: bytes = b"200 OK") -> Script:
     """Make a script of a proxy that takes a CONNECT and then passes on every byte."""
 
@@ -85,6 +98,14 @@ def forwarding(target: int, status: bytes = b"200 OK") -> Script:
             peer.pass_on(onward)
 
     return script
+
+
+@contextmanager
+def closed_port() -> Iterator[int]:
+    """Hold a port that refuses; it is bound, so that nobody else takes it."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """Providers that cannot be reached, and keys that cannot be sent: nothing of a chat leaves the house."""
 
-import socket
 import ssl
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -9,7 +8,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tests.far import Far
+from tests.far import Far, scripts
 from tests.far import Far as Server
 from tests.faults import STALLED, expect
 from tests.faults.conftest import assert_clean
@@ -26,34 +25,25 @@ TIMED_OUT = (CONNECT, CONNECT + 0.6)
 
 
 @pytest.fixture(scope="module")
-def closed_port() -> Iterator[int]:
-    """A port that refuses; it is bound, so that nobody else takes it."""
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        yield bound.getsockname()[1]
+def refusing() -> Iterator[int]:
+    """A port that refuses."""
+    with scripts.closed_port() as port:
+        yield port
 
 
 @pytest.fixture(scope="module")
 def black_hole() -> Iterator[int]:
-    """A port that does not answer: its backlog is full, so that the kernel drops every SYN."""
-    with socket.socket() as full:
-        full.bind(("127.0.0.1", 0))
-        full.listen(0)
-        waiting = [socket.socket() for _ in range(4)]
-        for sock in waiting:
-            sock.setblocking(False)  # noqa: FBT003
-            sock.connect_ex(full.getsockname())
-        yield full.getsockname()[1]
-        for sock in waiting:
-            sock.close()
+    """A port that does not answer: the kernel drops every SYN."""
+    with scripts.full_listener() as port:
+        yield port
 
 
 @pytest.fixture(scope="module")
-def unreachable(processes: Processes, far: Far, closed_port: int, black_hole: int) -> Iterator[Sluice]:
+def unreachable(processes: Processes, far: Far, refusing: int, black_hole: int) -> Iterator[Sluice]:
     """A service whose providers are not there, each in its own way."""
     changes = {
         "CONNECT_TIMEOUT_SECONDS": str(CONNECT),
-        "OPENAI_BASE_URL": f"http://127.0.0.1:{closed_port}/v1",
+        "OPENAI_BASE_URL": f"http://127.0.0.1:{refusing}/v1",
         "GROQ_BASE_URL": "http://nothing.invalid/v1",
         "MISTRAL_BASE_URL": f"http://{STALLED}/v1",
         "AZURE_OPENAI_ENDPOINT": f"http://127.0.0.1:{black_hole}",

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from playwright.sync_api import Browser, Page, Route
+from playwright.sync_api import Browser, ConsoleMessage, Page, Route
 
 from tests.processes import Service
 
@@ -15,6 +15,18 @@ document.addEventListener("DOMContentLoaded", () => {
   new MutationObserver(look).observe(document.querySelector("#log"), { childList: true, subtree: true });
 });
 """
+
+
+def complaints(page: Page) -> list[str]:
+    """Return a list of what the browser complains of from now on."""
+    found: list[str] = []
+
+    def listen(message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            found.append(message.text)
+
+    page.on("console", listen)
+    return found
 
 
 @contextmanager

@@ -7,12 +7,12 @@ import zlib
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from app.simulator import ANSWER, words
 from tests import client
 from tests.page.chat import CHAT, answer, ask, body, sent
-from tests.page.tab import opened
+from tests.page.tab import complaints, opened
 from tests.processes import Service
 
 CSP = (
@@ -327,22 +327,15 @@ def test_markup_in_a_question_or_an_answer_is_shown_as_text(page: Page) -> None:
 
 
 def test_nothing_is_complained_of_and_nothing_leaves_the_origin(page: Page, service: Service) -> None:
-    complaints: list[str] = []
+    complained = complaints(page)
     addresses: list[str] = []
-
-    def listen(message: ConsoleMessage) -> None:
-        if message.type in {"error", "warning"}:
-            complaints.append(message.text)
-
-    page.on("console", listen)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("request", lambda request: addresses.append(request.url))
     page.reload()
     page.set_input_files("#image", {"name": "red.png", "mimeType": "image/png", "buffer": png()})
     expect(page.locator("#preview")).to_be_visible()
     ask(page, "Hello?")
     assert answer(page, "done") == ANSWER
-    assert complaints == []
+    assert complained == []
     elsewhere = [address for address in addresses if not address.startswith(("data:", service.url.rstrip("/") + "/"))]
     assert elsewhere == []
     assert any(address.endswith("/static/page.js") for address in addresses)

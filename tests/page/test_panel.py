@@ -1,8 +1,9 @@
 """The settings panel as it is for everybody: by keyboard, read out, on a small phone, and without a complaint."""
 
-from playwright.sync_api import ConsoleMessage, Page, expect
+from playwright.sync_api import Page, expect
 
 from tests.page.panel import KEY, open_panel, save, saved
+from tests.page.tab import complaints
 from tests.processes import Service
 
 
@@ -61,14 +62,8 @@ def test_on_a_small_phone_the_panel_fills_the_screen(tab: Page) -> None:
 
 
 def test_a_key_goes_to_its_own_origin_without_a_complaint(tab: Page, keyless: Service) -> None:
-    complaints: list[str] = []
+    complained = complaints(tab)
     carriers: list[str] = []
-
-    def listen(message: ConsoleMessage) -> None:
-        if message.type in {"error", "warning"}:
-            complaints.append(message.text)
-
-    tab.on("console", listen)
     tab.on("request", lambda request: carriers.append(request.url) if KEY in (request.post_data or "") else None)
     tab.reload()
     panel = open_panel(tab)
@@ -78,5 +73,5 @@ def test_a_key_goes_to_its_own_origin_without_a_complaint(tab: Page, keyless: Se
     panel.get_by_role("button", name="Remove OpenAI API key").click()
     expect(panel.get_by_text("Removed.")).to_be_visible()
     tab.keyboard.press("Escape")
-    assert complaints == []
+    assert complained == []
     assert carriers == [f"{keyless.url}/api/profile/settings/openai_api_key"]

@@ -33,3 +33,8 @@ PUBLIC = (
     "168.63.129.17", "223.255.255.255", "[2606:4700:4700::1111]", "[2a00:1450:4001:80b::2004]",
     "[2603:1030:20e:3::23c]", "[2001:4860:4860::8888]", "[2a01:4f8::1:5efe:7f00:1]",
 )  # fmt: skip
+
+
+def bare(host: str) -> str:
+    """Return a URL's host as the resolver takes it."""
+    return host.removeprefix("[").removesuffix("]")

@@ -28,6 +28,14 @@ def authority() -> trustme.CA:
 
 
 @pytest.fixture
+def trusting(authority: trustme.CA) -> ssl.SSLContext:
+    """What a client needs that trusts this authority."""
+    tls = ssl.create_default_context()
+    authority.configure_trust(tls)
+    return tls
+
+
+@pytest.fixture
 def provider(authority: trustme.CA) -> Iterator[Far]:
     """A scripted provider behind TLS, whose name is `provider.test`."""
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

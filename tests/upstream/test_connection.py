@@ -2,7 +2,7 @@
 
 import gc
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from threading import Event
 from time import monotonic
@@ -15,6 +15,8 @@ from app.wait import wait_alone
 from tests.far import Far, Peer
 from tests.far.scripts import EVENTS, LAST, answering, chunked, holding, whole
 from tests.processes import wait_for
+
+from .failures import broken
 
 pytestmark = pytest.mark.usefixtures("_no_leak")
 
@@ -41,13 +43,6 @@ def body(connection: Connection) -> bytes:
         found += data
     assert data == b"", "nothing came for so long"
     return found
-
-
-def broken(read: Callable[[], object]) -> str:
-    with pytest.raises(Failure) as failure:
-        read()
-    assert failure.value.status == 500
-    return failure.value.code
 
 
 # What an answer may look like.

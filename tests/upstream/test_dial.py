@@ -3,16 +3,13 @@
 import socket
 import ssl
 from base64 import b64encode
-from collections.abc import Callable
 from threading import Event, Thread
 from time import monotonic
 from typing import Any
 
 import pytest
-import trustme
 
 from app.dialects import completions
-from app.failure import Failure
 from app.proxy import DIRECT, Proxy
 from app.upstream.account import Account
 from app.upstream.call import Call
@@ -23,17 +20,12 @@ from tests.far.scripts import answering, forwarding, full_listener
 from tests.machine import slack
 from tests.processes import printed
 
+from .failures import broken
+
 pytestmark = pytest.mark.usefixtures("_no_leak")
 
 SOON = 5.0
 CALL = Call(Account("Groq", "", "key-of-the-test"), completions, 0)
-
-
-def broken(read: Callable[[], object]) -> str:
-    with pytest.raises(Failure) as failure:
-        read()
-    assert failure.value.status == 500
-    return failure.value.code
 
 
 def reach(host: str, port: int, scheme: str = "http", seconds: float = SOON, proxy: Proxy = DIRECT) -> socket.socket:
@@ -142,13 +134,6 @@ def test_a_dead_first_address_leaves_time_for_the_second(monkeypatch: pytest.Mon
 
 
 # Through a proxy.
-
-
-@pytest.fixture
-def trusting(authority: trustme.CA) -> ssl.SSLContext:
-    tls = ssl.create_default_context()
-    authority.configure_trust(tls)
-    return tls
 
 
 @pytest.mark.parametrize("status", [b"200 Connection established", b"200 ", b"200", b"204 No Content", b"299"])

@@ -11,7 +11,7 @@ from app.failure import Failure
 from app.upstream import egress
 from app.upstream.egress import Origin, check_endpoint, is_listed, is_public, origin_of, require_public
 
-from .addresses import NOT_PUBLIC, PUBLIC
+from .addresses import NOT_PUBLIC, PUBLIC, bare
 
 ALLOWED = ("https://gateway.internal:8443", "http://10.1.2.3:8080", "https://one.internal", "http://[fd00::1]")
 
@@ -178,10 +178,6 @@ def test_whatever_is_not_refused_is_read_alike_by_the_client(url: str) -> None:
 
 
 # Addresses.
-
-
-def bare(host: str) -> str:
-    return host.removeprefix("[").removesuffix("]")
 
 
 @pytest.mark.parametrize("host", NOT_PUBLIC)

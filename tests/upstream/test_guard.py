@@ -5,7 +5,6 @@ import ssl
 from collections.abc import Iterator
 
 import pytest
-import trustme
 
 from app.dialects import completions
 from app.failure import Failure
@@ -18,17 +17,13 @@ from tests.far import Far, Peer
 from tests.far.scripts import forwarding
 from tests.processes import printed
 
-from .addresses import LOOPBACK, NOT_PUBLIC
+from .addresses import LOOPBACK, NOT_PUBLIC, bare
 from .internet import ALSO_PUBLIC, PUBLIC, PUBLIC_6, Internet
 
 pytestmark = pytest.mark.usefixtures("_no_leak")
 
 SOON = 5.0
 CALL = Call(Account("Azure OpenAI", "", "key-of-the-test"), completions, 0)
-
-
-def bare(host: str) -> str:
-    return host.removeprefix("[").removesuffix("]")
 
 
 def guarded(host: str, port: int = 443, proxy: Proxy = DIRECT, tls: ssl.SSLContext | None = None) -> socket.socket:
@@ -83,13 +78,6 @@ def test_what_leads_to_this_machine_is_blocked_for_that(listener: socket.socket,
 
 
 # Names.
-
-
-@pytest.fixture
-def trusting(authority: trustme.CA) -> ssl.SSLContext:
-    tls = ssl.create_default_context()
-    authority.configure_trust(tls)
-    return tls
 
 
 def silent(peer: Peer) -> None:

@@ -21,8 +21,10 @@ from app.upstream.call import Call
 from app.upstream.egress import Origin, origin_of
 from app.upstream.pool import MAX_ERROR_BYTES, Exchange, Pool, Refused
 from tests.far import Far, Peer, Script
-from tests.far.scripts import EVENTS, LAST, answering, chunked, holding, whole
+from tests.far.scripts import EVENTS, LAST, answering, chunked, dying, holding, whole
 from tests.processes import wait_for
+
+from .failures import broken
 
 pytestmark = pytest.mark.usefixtures("_no_leak")
 
@@ -72,13 +74,6 @@ def refusal(exchange: Exchange) -> tuple[int, bytes]:
     assert exchange.is_refused
     refused = exchange.refusal()
     return refused.status, refused.content
-
-
-def broken(ask: Callable[[], object]) -> str:
-    with pytest.raises(Failure) as failure:
-        ask()
-    assert failure.value.status == 500
-    return failure.value.code
 
 
 def serving(*answers: bytes) -> Script:
@@ -339,39 +334,21 @@ def test_a_request_whose_connection_dies_is_tried_again_once(
     server: Far, pool: Pool, end: Callable[[Peer], None]
 ) -> None:
     """The provider closes in the very moment in which the request is under way."""
-
-    def dying(peer: Peer) -> None:
-        peer.request()
-        peer.send(whole(b"1"))
-        peer.request()
-        end(peer)
-
-    server.play(dying, serving(whole(b"2")))
+    server.play(dying(whole(b"1"), end=end), serving(whole(b"2")))
     assert read(post(pool, server, b"first")) == b"1"
     assert read(post(pool, server, b"second")) == b"2"
     assert [request.partition(b"\r\n\r\n")[2] for request in server.requests()] == [b"first", b"second", b"second"]
 
 
 def test_a_second_death_is_a_failure(server: Far, pool: Pool) -> None:
-    def dying(peer: Peer) -> None:
-        peer.request()
-        peer.send(whole(b"1"))
-        peer.request()
-
-    server.play(dying, answering())
+    server.play(dying(whole(b"1")), answering())
     assert read(post(pool, server)) == b"1"
     assert broken(lambda: post(pool, server)) == "up_reset"
     assert len(server.peers) == 2
 
 
 def test_a_request_whose_answer_began_is_not_tried_again(server: Far, pool: Pool) -> None:
-    def dying(peer: Peer) -> None:
-        peer.request()
-        peer.send(whole(b"1"))
-        peer.request()
-        peer.send(b"HTTP/1.1 200 O")
-
-    server.play(dying)
+    server.play(dying(whole(b"1"), b"HTTP/1.1 200 O"))
     assert read(post(pool, server)) == b"1"
     assert broken(lambda: post(pool, server)) == "up_reset"
     assert len(server.peers) == 1

@@ -54,10 +54,8 @@ def test_an_endpoint_that_is_no_longer_allowed_is_not_asked(
     user.has(azure_openai_endpoint=f"{simulator.url}/azure", azure_openai_api_key=key)
     own = {name: value for name, value in login_environment.items() if name != "ENDPOINT_ALLOWLIST"}
     changes = {"DATABASE_URL": f"sqlite:///{user.service.database}", "KEY_POLICY": "profile-first"}
-    client, login = (
-        create_app(read_settings({**own, **changes})).test_client(),
-        {"Authorization": f"Bearer {user.token}"},
-    )
+    client = create_app(read_settings({**own, **changes})).test_client()
+    login = {"Authorization": f"Bearer {user.token}"}
     replies = [
         client.post("/api/chat/azure", data=question("gpt-3.5-turbo"), headers=login),
         client.post("/api/profile/settings/azure_openai_endpoint/check", headers=login),
