@@ -5,7 +5,7 @@ import json
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -81,25 +81,8 @@ def connected(server: Server) -> Iterator[http.client.HTTPConnection]:
         connection.close()
 
 
-@contextmanager
-def raw(server: Server, request: bytes) -> Iterator[socket.socket]:
-    """Send bytes as they are."""
-    with socket.create_connection(("127.0.0.1", server.port), timeout=120) as sock:
-        sock.sendall(request)
-        yield sock
-        with suppress(OSError):
-            sock.shutdown(socket.SHUT_RDWR)  # also where a response's file still holds the socket
-
-
-def chat_bytes(provider: str, model: str, *headers: str) -> bytes:
-    """Write a chat request as bytes."""
-    body = json.dumps({"chatSettings": {"model": model}, "messages": HELLO})
-    head = [
-        f"POST /api/chat/{provider} HTTP/1.1",
-        "Host: localhost",
-        f"Content-Length: {len(body)}",
-        *headers,
-        "",
-        body,
-    ]
-    return "\r\n".join(head).encode()
+def begun(sock: socket.socket) -> http.client.HTTPResponse:
+    """Return the answer that comes over a connection of bytes, of which nothing but the head is read yet."""
+    response = http.client.HTTPResponse(sock)
+    response.begin()
+    return response

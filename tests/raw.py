@@ -161,16 +161,16 @@ def body(model: str) -> bytes:
     return json.dumps({"chatSettings": {"model": model}, "messages": [message]}).encode()
 
 
-def chat(model: str, request_id: str, *headers: str, mode: str = "text", version: str = "1.1") -> bytes:
-    """Write a whole chat request."""
+def chat(model: str, request_id: str, *headers: str, **how: str) -> bytes:
+    """Write a whole chat request; `how` are the mode, the version of HTTP and the provider, as below."""
     content = body(model)
-    return head(request_id, f"Content-Length: {len(content)}", *headers, mode=mode, version=version) + content
+    return head(request_id, f"Content-Length: {len(content)}", *headers, **how) + content
 
 
-def head(request_id: str, *headers: str, mode: str = "text", version: str = "1.1") -> bytes:
+def head(request_id: str, *headers: str, mode: str = "text", version: str = "1.1", provider: str = "openai") -> bytes:
     """Write a chat request without its body."""
     accept = ["Accept: text/event-stream"] if mode == "sse" else []
-    lines = [f"POST /api/chat/openai HTTP/{version}", "Host: localhost", f"X-Request-ID: {request_id}", *accept]
+    lines = [f"POST /api/chat/{provider} HTTP/{version}", "Host: localhost", f"X-Request-ID: {request_id}", *accept]
     return "\r\n".join([*lines, *headers, "", ""]).encode()
 
 

@@ -1,14 +1,13 @@
 """SIGTERM where nothing runs; where something does, `tests/faults/test_process_ending.py` is about it."""
 
-import http.client
 import signal
-import socket
 from collections.abc import Mapping
 
 import pytest
 
-from tests.client import ask, raw
+from tests.client import ask
 from tests.processes import Processes, Service
+from tests.raw import connect
 
 
 @pytest.fixture
@@ -17,17 +16,9 @@ def leaving(processes: Processes, environment: Mapping[str, str]) -> Service:
     return processes.fresh_service({**environment, "DRAIN_SECONDS": "25"})
 
 
-def begun(sock: socket.socket) -> http.client.HTTPResponse:
-    """Return a response whose first bytes are here."""
-    response = http.client.HTTPResponse(sock)
-    response.begin()
-    assert response.read1(1)
-    return response
-
-
 def test_idle_connections_do_not_hold_the_process(leaving: Service) -> None:
-    with raw(leaving, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n") as sock:
-        assert sock.recv(1)
+    with connect(leaving.port, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n") as client:
+        client.finish()
         leaving.process.send_signal(signal.SIGTERM)
         assert leaving.process.wait(20) == 0
 

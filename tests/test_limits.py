@@ -1,16 +1,16 @@
 """Our own limits: too large, too slow, too many; and what is no chat request at all."""
 
-import http.client
 import json
-import socket
 from collections.abc import Mapping
 from contextlib import suppress
 
 import pytest
 
-from tests.client import HELLO, Reply, ask, chat, chat_bytes, connected, raw, read
+from tests import raw
+from tests.client import HELLO, Reply, ask, begun, chat, connected, read
 from tests.contract.test_failures import assert_failure
 from tests.processes import Processes, Service, Simulator, wait_for
+from tests.raw import Client, connect
 
 HEAD = "POST /api/chat/openai HTTP/1.1\r\nHost: localhost\r\n"
 GOOD = json.dumps({"chatSettings": {"model": "demo"}, "messages": HELLO}).encode()
@@ -27,48 +27,42 @@ def small(processes: Processes, environment: Mapping[str, str]) -> Service:
     return processes.service({**environment, **limits})
 
 
-def answered(sock: socket.socket) -> Reply:
-    """Read one answer from a raw connection."""
-    return read(response_of(sock))
-
-
-def response_of(sock: socket.socket) -> http.client.HTTPResponse:
-    response = http.client.HTTPResponse(sock, method="POST")
-    response.begin()
-    return response
+def answered(client: Client) -> Reply:
+    """Read one answer."""
+    return read(begun(client.socket))
 
 
 def test_a_body_that_says_it_is_too_large_is_not_read(small: Service) -> None:
-    with raw(small, f"{HEAD}Content-Length: 99999999\r\n\r\n".encode()) as sock:
-        assert_failure(answered(sock), 413, "too_large", r"The request is larger than 64 KiB\.")
+    with connect(small.port, f"{HEAD}Content-Length: 99999999\r\n\r\n".encode()) as client:
+        assert_failure(answered(client), 413, "too_large", r"The request is larger than 64 KiB\.")
 
 
 def test_a_chunked_body_that_grows_too_large_is_refused(small: Service) -> None:
     chunk = b"2000\r\n" + b" " * 0x2000 + b"\r\n"
-    with raw(small, f"{HEAD}Transfer-Encoding: chunked\r\n\r\n".encode() + chunk * 9 + b"0\r\n\r\n") as sock:
-        assert_failure(answered(sock), 413, "too_large", r"The request is larger than 64 KiB\.")
+    with connect(small.port, f"{HEAD}Transfer-Encoding: chunked\r\n\r\n".encode() + chunk * 9 + b"0\r\n\r\n") as client:
+        assert_failure(answered(client), 413, "too_large", r"The request is larger than 64 KiB\.")
 
 
 def test_a_chunked_body_within_the_limit_is_taken(small: Service) -> None:
     body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(GOOD), GOOD)
-    with raw(small, f"{HEAD}Transfer-Encoding: chunked\r\n\r\n".encode() + body) as sock:
-        assert answered(sock).status == 200
+    with connect(small.port, f"{HEAD}Transfer-Encoding: chunked\r\n\r\n".encode() + body) as client:
+        assert answered(client).status == 200
 
 
 def test_a_broken_chunk_is_refused(small: Service) -> None:
-    with raw(small, f"{HEAD}Transfer-Encoding: chunked\r\n\r\nzz\r\n".encode()) as sock:
-        assert_failure(answered(sock), 400, "bad_body", r"The body is not valid JSON: .*")
+    with connect(small.port, f"{HEAD}Transfer-Encoding: chunked\r\n\r\nzz\r\n".encode()) as client:
+        assert_failure(answered(client), 400, "bad_body", r"The body is not valid JSON: .*")
 
 
 def test_a_body_that_comes_too_slowly_is_given_up(small: Service) -> None:
-    with raw(small, f"{HEAD}Content-Length: 100\r\n\r\n{{".encode()) as sock:
-        assert_failure(answered(sock), 408, "body_timeout", r".*did not arrive in time.*")
+    with connect(small.port, f"{HEAD}Content-Length: 100\r\n\r\n{{".encode()) as client:
+        assert_failure(answered(client), 408, "body_timeout", r".*did not arrive in time.*")
 
 
 def test_a_body_shorter_than_it_says_is_refused(small: Service) -> None:
-    with raw(small, f"{HEAD}Content-Length: 100\r\n\r\n{{".encode()) as sock:
-        sock.shutdown(socket.SHUT_WR)
-        assert_failure(answered(sock), 400, "bad_body", r".*ends before it is whole.*")
+    with connect(small.port, f"{HEAD}Content-Length: 100\r\n\r\n{{".encode()) as client:
+        client.leave("half")
+        assert_failure(answered(client), 400, "bad_body", r".*ends before it is whole.*")
 
 
 def test_a_file_upload_is_refused(service: Service) -> None:
@@ -105,13 +99,15 @@ def test_what_is_not_a_chat_is_refused_by_field_and_reason(service: Service, bod
 
 
 def test_one_chat_too_many_is_refused_and_the_others_go_on(small: Service, simulator: Simulator) -> None:
-    with raw(small, chat_bytes("groq", "demo@endless")) as one, raw(small, chat_bytes("openai", "demo@endless")) as two:
-        streams = [response_of(one), response_of(two)]
+    requests = [raw.chat("demo@endless", raw.new_id(), provider=provider) for provider in ("groq", "openai")]
+    with connect(small.port, requests[0]) as one, connect(small.port, requests[1]) as two:
+        for stream in (one, two):
+            stream.until(b"\r\n\r\n")
         reply = chat(small, "groq", "demo")
         assert_failure(reply, 503, "shed", r".*as many chats as it can.*")
         assert reply.headers["Retry-After"] == "1"
         assert ask(small, "/healthz", None, method="GET").status == 200
-        assert all(stream.read1(1) for stream in streams)
+        assert all(stream.take() for stream in (one, two))
     wait_for(lambda: chat(small, "groq", "demo").status == 200)
 
 
@@ -132,17 +128,17 @@ def test_a_seat_is_free_again_after_every_kind_of_end(small: Service) -> None:
     ],
 )
 def test_what_is_not_http_is_answered_in_json_too(service: Service, request_bytes: bytes, status: int) -> None:
-    with raw(service, request_bytes) as sock:
-        assert_failure(answered(sock), status, "bad_body", r"The .*\.")
+    with connect(service.port, request_bytes) as client:
+        assert_failure(answered(client), status, "bad_body", r"The .*\.")
 
 
 def test_a_refused_body_is_not_taken_to_its_end(small: Service) -> None:
-    with raw(small, f"{HEAD}Content-Length: 99999999\r\n\r\n".encode()) as sock:
-        assert answered(sock).status == 413
+    with connect(small.port, f"{HEAD}Content-Length: 99999999\r\n\r\n".encode()) as client:
+        assert answered(client).status == 413
         sent = 0
         with suppress(ConnectionError):
             while sent < 50_000_000:
-                sent += sock.send(b" " * 65536)
+                sent += client.socket.send(b" " * 65536)
     assert sent < 30_000_000  # what is thrown away, and what lies in the buffers of the kernel
 
 

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.client import raw
 from tests.login.users import User, coded_cookie, mark, question, seen, somebody, with_login
 from tests.processes import Processes, Service, Simulator
+from tests.raw import connect
 
 KEY, ENDPOINT = "groq_api_key", "azure_openai_endpoint"
 OWN_ENDPOINT = "https://of-the-victim.openai.azure.com"
@@ -50,9 +50,9 @@ def answer(attacker: User, request: Request, user: str) -> bytes:
     if not any(header.startswith("Authorization") for header in headers):
         fixed.append(f"Authorization: Bearer {attacker.token}")
     head = [f"{line} HTTP/1.1", *fixed, f"Content-Length: {len(body)}", *headers, "", ""]
-    with raw(attacker.service, "\r\n".join(head).encode() + body.encode()) as sock:
-        found = b"".join(iter(lambda: sock.recv(65536), b""))
-    return re.sub(rb"\r\nDate: [^\r]*", b"", found)
+    with connect(attacker.service.port, "\r\n".join(head).encode() + body.encode()) as client:
+        assert client.end() == "fin"
+    return re.sub(rb"\r\nDate: [^\r]*", b"", client.received)
 
 
 VALUE = json.dumps({"value": "gsk-of-the-attacker", "user": "{user}", "userId": "{user}", "user_id": "{user}"})

@@ -4,25 +4,24 @@ Only gevent's needs `gunicorn.conf.py`, which patches the sockets. gunicorn read
 directory, so whoever wants threads has to name another file, and be it an empty one. waitress reads none.
 """
 
-import http.client
 import json
 import re
-import socket
 import time
 import uuid
 from collections.abc import Iterable, Mapping
-from functools import partial
 from typing import Any
 
 import pytest
 
 from app.simulator import ANSWER, EMOJI, words
-from tests.client import HELLO, Reply, ask, chat, chat_bytes, raw, read
+from tests import raw
+from tests.client import HELLO, Reply, ask, chat
 from tests.processes import Processes, Service, Simulator, wait_for
 
 THREADS = "gunicorn --config /dev/null --no-control-socket --worker-class gthread --threads 20 wsgi:app"
 WAITRESS = "waitress-serve --threads 20 --listen 127.0.0.1:{port} wsgi:app"
 UI = "text/event-stream"
+BEGUN = words(2)[1].encode()
 SERVERS_OWN = {"connection", "date", "server", "x-request-id"}
 """Headers in which servers, or two requests, differ and may."""
 
@@ -111,21 +110,18 @@ def test_a_question_in_chunks_is_read(service: Service, other: Service) -> None:
     assert asked_in_chunks(other, halves).body == asked_in_chunks(service, halves).body == ANSWER.encode()
 
 
-def asked_in_chunks(service: Service, parts: Iterable[bytes]) -> Reply:
-    head = b"POST /api/chat/openai HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
-    chunks = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts)
-    with raw(service, head + chunks + b"0\r\n\r\n") as sock:
-        response = http.client.HTTPResponse(sock)
-        response.begin()
-        return read(response)
+def asked_in_chunks(service: Service, parts: Iterable[bytes]) -> raw.Answer:
+    request = raw.head(raw.new_id(), "Transfer-Encoding: chunked") + raw.chunked(*parts)
+    with raw.connect(service.port, request) as client:
+        return client.finish()
 
 
 @pytest.mark.parametrize("model", ["demo@cut-3", "demo@truncated-3", "demo@error-3", "demo@badjson-3"])
 def test_a_text_that_broke_off_is_cut_without_its_last_chunk(other: Service, model: str) -> None:
     """Under waitress too: it closes the connection, and the chunk of no bytes that would say "whole" is not there."""
-    with raw(other, chat_bytes("openai", model)) as sock:
-        received = b"".join(iter(partial(sock.recv, 65536), b""))
-    head, _, body = received.partition(b"\r\n\r\n")
+    with raw.connect(other.port, raw.chat(model, raw.new_id())) as client:
+        assert client.end() == "fin"
+    head, _, body = client.received.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 ")
     assert b"transfer-encoding: chunked" in head.lower()
     assert b"\r\n0\r\n" not in body
@@ -137,36 +133,31 @@ def test_a_text_that_broke_off_is_cut_without_its_last_chunk(other: Service, mod
 
 def test_a_cut_shows_over_http_1_0_too(threaded: Service) -> None:
     """Where there are no chunks, a plain close is how a whole answer ends. waitress hands out no socket to reset."""
-    request = chat_bytes("openai", "demo@cut-3").replace(b"HTTP/1.1", b"HTTP/1.0")
-    with raw(threaded, request) as sock, pytest.raises(ConnectionResetError):
-        sock.makefile("rb").read()
+    with raw.connect(threaded.port, raw.chat("demo@cut-3", raw.new_id(), version="1.0")) as client:
+        assert client.end() == "reset"
 
 
-@pytest.mark.parametrize("accept", ["*/*", UI], ids=["text", "ui"])
+@pytest.mark.parametrize("mode", ["text", "sse"])
 @pytest.mark.parametrize("fault", ["@stall-3", "@endless"])
-def test_a_half_closed_reader_over_http_1_0_sees_a_reset(threaded: Service, fault: str, accept: str) -> None:
+def test_a_half_closed_reader_over_http_1_0_sees_a_reset(threaded: Service, fault: str, mode: str) -> None:
     """It counts as gone, but it still reads."""
-    request = chat_bytes("openai", f"demo{fault}", f"Accept: {accept}").replace(b"HTTP/1.1", b"HTTP/1.0")
-    with raw(threaded, request) as sock:
-        response = http.client.HTTPResponse(sock)
-        response.begin()
-        assert response.read1(1), "in mid-answer"
-        sock.shutdown(socket.SHUT_WR)
-        with pytest.raises(ConnectionResetError):
-            response.read()
+    with raw.connect(threaded.port, raw.chat(f"demo{fault}", raw.new_id(), mode=mode, version="1.0")) as client:
+        client.until(BEGUN)
+        client.leave("half")
+        assert client.end() == "reset"
 
 
-@pytest.mark.parametrize("accept", ["*/*", UI], ids=["text", "ui"])
+@pytest.mark.parametrize("mode", ["text", "sse"])
 @pytest.mark.parametrize("fault", ["@hang", "@silent", "@stall-3", "@endless"])
 def test_a_reader_leaving_a_thread_closes_the_provider(
-    threaded: Service, simulator: Simulator, fault: str, accept: str
+    threaded: Service, simulator: Simulator, fault: str, mode: str
 ) -> None:
     """No event loop is there to tell: the thread has to look, also while the provider sends nothing."""
     marker = uuid.uuid4().hex
-    with raw(threaded, chat_bytes("openai", f"{marker}{fault}", f"Accept: {accept}")) as sock:
+    with raw.connect(threaded.port, raw.chat(f"{marker}{fault}", raw.new_id(), mode=mode)) as client:
         simulator.received(marker)
         if fault in ("@stall-3", "@endless"):
-            assert sock.recv(1), "in mid-answer"
+            client.until(BEGUN)
     assert wait_for(lambda: simulator.received(marker)["closed"], 2) == "client"
 
 
@@ -174,7 +165,7 @@ def test_an_early_leave_over_http_1_0_leaves_no_traceback(
     processes: Processes, environment: Mapping[str, str], simulator: Simulator
 ) -> None:
     service, marker = processes.fresh_service(environment, THREADS), uuid.uuid4().hex
-    with raw(service, chat_bytes("openai", f"{marker}@hang").replace(b"HTTP/1.1", b"HTTP/1.0")):
+    with raw.connect(service.port, raw.chat(f"{marker}@hang", raw.new_id(), version="1.0")):
         wait_for(lambda: simulator.received(marker))
     wait_for(lambda: '"client_gone"' in service.log.read_text())
     time.sleep(0.2)  # gunicorn's own line, if there is one, comes after ours

@@ -9,7 +9,8 @@ import pytest
 
 from app.failure import Code
 from app.providers import PROVIDERS
-from tests.client import Reply, ask, chat, chat_bytes, raw
+from tests import raw
+from tests.client import Reply, ask, chat
 from tests.processes import Processes, Service, Simulator, wait_for
 
 
@@ -136,9 +137,9 @@ def test_an_answer_that_the_filter_stops_before_its_first_word_is_a_refusal(serv
 
 
 def test_a_cut_shows_over_http_1_0_too(service: Service, provider: str) -> None:
-    request = chat_bytes(provider, "demo@cut-3").replace(b"HTTP/1.1", b"HTTP/1.0")
-    with raw(service, request) as sock, pytest.raises(ConnectionResetError):
-        sock.makefile("rb").read()
+    request = raw.chat("demo@cut-3", raw.new_id(), version="1.0", provider=provider)
+    with raw.connect(service.port, request) as client:
+        assert client.end() == "reset"
 
 
 BROKEN = ["demo@cut-3", "demo@reset-3", "demo@truncated-3", "demo@error-3", "demo@badjson-3", "demo@badutf8-3"]
@@ -200,10 +201,11 @@ def test_the_provider_s_connection_closes_when_the_reader_leaves(
 ) -> None:
     for model in ("demo@hang", "demo@silent", "demo@stall-3", "demo@endless"):
         before = simulator.requests()[-1]["id"]
-        with raw(service, chat_bytes(provider, model, f"Accept: {accept or '*/*'}")) as sock:
+        request = raw.chat(model, raw.new_id(), f"Accept: {accept or '*/*'}", provider=provider)
+        with raw.connect(service.port, request) as client:
             number = wait_for(partial(newest, simulator, before))["id"]
             if model in ("demo@stall-3", "demo@endless"):
-                assert sock.recv(1), "in mid-answer"
+                assert client.take(), "in mid-answer"
         assert wait_for(partial(closed, simulator, number), 2) == "client"
 
 

@@ -10,10 +10,10 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.client import chat_bytes
 from tests.faults.sluice import SECONDS, beating
 from tests.machine import slack
 from tests.processes import Processes, Service, Simulator, wait_for
+from tests.raw import chat, new_id
 
 CLIENTS = 2000
 
@@ -43,7 +43,7 @@ def test_k25_two_thousand_clients_leave_at_once(processes: Processes, simulator:
             "IDLE_TIMEOUT_SECONDS": "300",
         }
     )
-    request = chat_bytes("openai", "demo@stall-3")
+    request = chat("demo@stall-3", new_id())
     with ExitStack() as crowd:
         clients = []
         for _ in range(CLIENTS):

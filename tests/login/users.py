@@ -17,9 +17,10 @@ from click.testing import Result
 
 from app import create_app
 from app.config import Settings
-from tests.client import HELLO, Reply, ask, raw
+from tests.client import HELLO, Reply, ask
 from tests.login import identity
 from tests.processes import ROOT, Service, Simulator, environment_without
+from tests.raw import connect
 
 ORIGIN = "https://app.example"
 """Another origin, whose pages may ask."""
@@ -172,9 +173,7 @@ def refusal(service: Service, *headers: bytes, path: str = "/api/chat/openai") -
     """
     head = [f"POST {path} HTTP/1.1".encode(), b"Host: localhost", f"X-Request-ID: {REQUEST_ID}".encode()]
     started = time.monotonic()
-    with raw(service, b"\r\n".join([*head, b"Content-Length: 5000000", *headers, b"", b""])) as sock:
-        found = b""
-        while b"}" not in found and (data := sock.recv(65536)):
-            found += data
+    with connect(service.port, b"\r\n".join([*head, b"Content-Length: 5000000", *headers, b"", b""])) as client:
+        found = client.until(b"}")
     assert time.monotonic() - started < 5  # a body is waited for three times as long
     return re.sub(rb"\r\nDate: [^\r]*", b"", found)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from http.client import HTTPMessage, HTTPResponse
+from http.client import HTTPMessage
 from typing import Any
 
 import pytest
@@ -17,9 +17,10 @@ from app.config import Settings
 from app.failure import Code
 from app.providers import PROVIDERS
 from app.simulator import ANSWER
-from tests.client import ask, raw
+from tests.client import ask, begun, read
 from tests.contract.test_answers import text_of
 from tests.processes import Processes, Service
+from tests.raw import connect
 
 from .requests import LIMIT, WHOLE, about, bodies, chats, chunked_bodies, framing, nothing
 
@@ -94,10 +95,10 @@ def test_nor_is_a_body_in_chunks(keyless: Service, body: bytes, headers: dict[st
 def exchanged(service: Service, headers: Mapping[str, str], body: bytes) -> tuple[int, HTTPMessage, bytes]:
     lines = [f"{name}: {value}" for name, value in ({"Host": "localhost"} | dict(headers)).items()]
     head = "\r\n".join(["POST /api/chat/openai HTTP/1.1", *lines, "", ""]).encode("latin-1")
-    with raw(service, head + body) as sock:
-        response = HTTPResponse(sock)
-        response.begin()
-        return response.status, response.headers, response.read()
+    with connect(service.port, head + body) as client:
+        reply = read(begun(client.socket))
+        assert not reply.cut
+        return reply.status, reply.headers, reply.body
 
 
 @given(chats, nothing | about, st.sampled_from(list(PROVIDERS)))

@@ -7,11 +7,11 @@ import pytest
 
 from app import create_app
 from app.config import Settings
-from tests.client import Reply, ask, raw, read
+from tests.client import Reply, ask, begun, read
 from tests.login.users import ORIGIN as NAMED
 from tests.login.users import User, coded_cookie, mark, question, seen, somebody, with_login
 from tests.processes import Processes, Service, Simulator
-from tests.test_limits import response_of
+from tests.raw import connect
 
 ALLOW, CREDENTIALS = "Access-Control-Allow-Origin", "Access-Control-Allow-Credentials"
 EXPOSED = {"X-Request-ID", "X-Key-Source", "Retry-After"}
@@ -111,8 +111,8 @@ def test_an_origin_is_allowed_exactly_or_not_at_all(user: User, origin: str) -> 
 def test_two_origin_headers_are_none(user: User, pair: tuple[str, str]) -> None:
     lines = ["GET /api/profile HTTP/1.1", "Host: localhost", f"Authorization: Bearer {user.token}"]
     head = [*lines, *(f"Origin: {origin}" for origin in pair), "", ""]
-    with raw(user.service, "\r\n".join(head).encode()) as sock:
-        assert_unnamed(read(response_of(sock)))
+    with connect(user.service.port, "\r\n".join(head).encode()) as client:
+        assert_unnamed(read(begun(client.socket)))
 
 
 def test_caches_are_told_where_no_page_is_allowed(user: User) -> None:

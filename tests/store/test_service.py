@@ -8,20 +8,30 @@ from time import monotonic
 
 import pytest
 
+from app.simulator import words
 from app.store import Store
 from app.store.database import CALL_SECONDS
-from tests.client import Reply, ask, chat_bytes, raw
+from tests import raw
+from tests.client import Reply, ask
 from tests.faults import kernel
 from tests.machine import slack
 from tests.processes import Processes, Service, opened, wait_for
+from tests.raw import connect
 from tests.servers import PASSWORD, Server
 from tests.store.stores import FIRST, is_sqlite, settings, sqlite_file
 from tests.store.test_sqlite import locked
-from tests.test_drain import begun
 
 BODY = json.dumps({"chatSettings": {"model": "demo"}, "messages": [{"role": "user", "content": "Hello?"}]}).encode()
 MISTRAL = "/api/profile/settings/mistral_api_key"
 PRELOADED = "gunicorn --preload --workers 2 wsgi:app"
+
+
+BEGUN = words(2)[1].encode()
+
+
+def question(*headers: str) -> bytes:
+    """Write a question that is answered for ever."""
+    return raw.chat("demo@endless", raw.new_id(), *headers, provider="groq")
 
 
 def get(service: Service, path: str) -> Reply:
@@ -53,8 +63,8 @@ def test_the_service_outlives_postgres(
     pids = service.pids()
     ada, bob, eve = (database.tokens.create(user)[1] for user in ("ada", "bob", "eve"))
     assert (chat(service, ada), chat(service)) == ((200, ""), (401, "unauth"))
-    with raw(service, chat_bytes("groq", "demo@endless", f"Authorization: Bearer {ada}")) as sock:
-        stream = begun(sock)
+    with connect(service.port, question(f"Authorization: Bearer {ada}")) as stream:
+        stream.until(BEGUN)
         with postgres.stopped():
             for token, told in ((ada, (200, "")), (bob, (503, "db_unavailable")), (ada[:-1], (401, "unauth"))):
                 started = monotonic()
@@ -62,20 +72,20 @@ def test_the_service_outlives_postgres(
                 assert monotonic() - started < CALL_SECONDS
             ready = get(service, "/readyz")
             assert (ready.status, ready.json()["code"], ready.headers["Retry-After"]) == (503, "db_unavailable", "5")
-            assert stream.read1(1)
+            assert stream.take()
         assert [chat(service, token) for token in (ada, bob)] == [(200, "")] * 2
         with postgres.paused(), ThreadPoolExecutor() as clients:
             started, turns = monotonic(), 0
             asked = [clients.submit(chat, service, token) for token in (ada, eve)]
             while not all(each.done() for each in asked):
-                assert stream.read1(1)
+                assert stream.take()
                 assert get(service, "/healthz").status == 200
                 turns += 1
             assert monotonic() - started < CALL_SECONDS + slack()
             assert turns > 3, "the loop waits for the database, too"
             assert [each.result() for each in asked] == [(200, ""), (503, "db_unavailable")]
         assert chat(service, eve) == (200, "")
-        assert stream.read1(1)
+        assert stream.take()
     assert service.pids() == pids
     for secret in ("Traceback", PASSWORD, FIRST, ada, environment["GROQ_API_KEY"]):
         assert secret not in service.log.read_text()
@@ -91,13 +101,13 @@ def test_the_service_outlives_sqlite(processes: Processes, environment: Mapping[
     assert get(service, "/healthz").status == 200
     (tmp_path / "folder").unlink()
     assert get(service, "/readyz").status == 200
-    with raw(service, chat_bytes("groq", "demo@endless")) as sock, ThreadPoolExecutor() as clients:
-        stream = begun(sock)
+    with connect(service.port, question()) as stream, ThreadPoolExecutor() as clients:
+        stream.until(BEGUN)
         with locked(file):
             started, turns = monotonic(), 0
             put = clients.submit(ask, service, MISTRAL, b'{"value": "one"}', method="PUT")
             while not put.done():
-                assert stream.read1(1)
+                assert stream.take()
                 assert get(service, "/api/profile").status == 200
                 turns += 1
             assert turns > 3, "the loop waits for the database, too"
@@ -105,7 +115,7 @@ def test_the_service_outlives_sqlite(processes: Processes, environment: Mapping[
             assert (put.result().status, put.result().json()["code"]) == (503, "db_unavailable")
             assert 0.9 < monotonic() - started < 1 + 1.5 * slack()
         assert ask(service, MISTRAL, b'{"value": "one"}', method="PUT").status == 200
-        assert stream.read1(1)
+        assert stream.take()
     assert "Traceback" not in service.log.read_text()
 
 

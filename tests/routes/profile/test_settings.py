@@ -12,9 +12,10 @@ from app import create_app
 from app.config import Settings
 from app.providers import PROVIDERS, Field
 from app.providers.forms import DEPLOYMENTS, ENDPOINT, HEADER, KEY, NAME, VERSION
-from tests.client import ask, raw
+from tests.client import ask
 from tests.login.users import User, mark, question, seen, somebody, told
 from tests.processes import Processes, Simulator
+from tests.raw import connect
 
 GOOD = {
     KEY: "sk-canary-0123456789",
@@ -190,8 +191,8 @@ def test_a_body_may_come_in_chunks_and_under_any_name(user: User) -> None:
     head = "PUT /api/profile/settings/groq_api_key HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
     body = json.dumps({"value": "gsk-0123456789", "other": 7}).encode()
     chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n"
-    with raw(user.service, f"{head}Authorization: Bearer {user.token}\r\n\r\n".encode() + chunks) as sock:
-        assert b" 200 OK" in sock.recv(1000)
+    with connect(user.service.port, f"{head}Authorization: Bearer {user.token}\r\n\r\n".encode() + chunks) as client:
+        assert client.finish().status == 200
     assert user.own() == {"groq_api_key": "6789"}
 
 
