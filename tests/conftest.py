@@ -216,6 +216,12 @@ def redis_url(redis_server: Server, redis_urls: Iterator[str]) -> str:
 
 
 @pytest.fixture
+def _no_authorities(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Know no authority for certificates: to read those of the system takes 20 ms for each pool of connections."""
+    monkeypatch.setenv("SSL_CERT_FILE", os.devnull)
+
+
+@pytest.fixture
 def _no_leak() -> Iterator[None]:
     """See that as many descriptors are open after a test as before, without help of the garbage collector."""
     slack()  # opens what stays open

@@ -15,6 +15,8 @@ from app.upstream import Upstream
 from tests.machine import slack
 from tests.processes import Simulator
 
+pytestmark = pytest.mark.usefixtures("_no_authorities")
+
 Whose = Callable[..., Sources]
 
 SENT: dict[str, tuple[str, dict[str, str]]] = {

@@ -17,7 +17,7 @@ from app.upstream.call import Trace
 from tests.far import Far, Peer, Script
 from tests.far.scripts import EVENTS, LAST, answering, chunked, whole
 
-pytestmark = pytest.mark.usefixtures("_no_leak")
+pytestmark = pytest.mark.usefixtures("_no_leak", "_no_authorities")
 
 HI = (
     chunked(

@@ -20,6 +20,8 @@ from tests.far import Far
 from tests.far.scripts import answering, forwarding, whole
 from tests.processes import Processes, Service, Simulator
 
+pytestmark = pytest.mark.usefixtures("_no_authorities")
+
 OWN = {
     "azure_openai_api_key": "azure-own-key",
     "azure_openai_endpoint": "https://own.openai.azure.com",

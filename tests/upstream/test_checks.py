@@ -19,7 +19,7 @@ from tests.machine import slack
 
 from .internet import PUBLIC, Internet
 
-pytestmark = pytest.mark.usefixtures("_no_leak")
+pytestmark = pytest.mark.usefixtures("_no_leak", "_no_authorities")
 
 SOON = 5.0
 JSON = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"

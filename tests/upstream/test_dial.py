@@ -22,7 +22,7 @@ from tests.processes import printed
 
 from .failures import broken
 
-pytestmark = pytest.mark.usefixtures("_no_leak")
+pytestmark = pytest.mark.usefixtures("_no_leak", "_no_authorities")
 
 SOON = 5.0
 CALL = Call(Account("Groq", "", "key-of-the-test"), completions, 0)

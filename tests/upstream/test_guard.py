@@ -20,15 +20,15 @@ from tests.processes import printed
 from .addresses import LOOPBACK, NOT_PUBLIC, bare
 from .internet import ALSO_PUBLIC, PUBLIC, PUBLIC_6, Internet
 
-pytestmark = pytest.mark.usefixtures("_no_leak")
+pytestmark = pytest.mark.usefixtures("_no_leak", "_no_authorities")
 
 SOON = 5.0
+TLS = ssl.create_default_context()
 CALL = Call(Account("Azure OpenAI", "", "key-of-the-test"), completions, 0)
 
 
 def guarded(host: str, port: int = 443, proxy: Proxy = DIRECT, tls: ssl.SSLContext | None = None) -> socket.socket:
-    made = tls or ssl.create_default_context()
-    return dial(Origin("https", host, port), made, proxy, SOON, CALL, public_only=True)
+    return dial(Origin("https", host, port), tls or TLS, proxy, SOON, CALL, public_only=True)
 
 
 def refused(host: str, port: int = 443, proxy: Proxy = DIRECT) -> str:
@@ -60,7 +60,7 @@ def assert_untouched(listener: socket.socket) -> None:
 @pytest.mark.parametrize("host", LOOPBACK)
 def test_what_nobody_looks_at_reaches_this_machine(listener: socket.socket, host: str) -> None:
     """The list below would prove nothing if its hosts led nowhere."""
-    dial(Origin("http", bare(host), port_of(listener)), ssl.create_default_context(), DIRECT, SOON, CALL).close()
+    dial(Origin("http", bare(host), port_of(listener)), TLS, DIRECT, SOON, CALL).close()
     listener.accept()[0].close()
 
 

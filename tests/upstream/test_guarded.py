@@ -20,7 +20,7 @@ from tests.far.scripts import LAST, answering, chunked, whole
 from .addresses import NOT_PUBLIC
 from .internet import PUBLIC, Internet
 
-pytestmark = pytest.mark.usefixtures("_no_leak")
+pytestmark = pytest.mark.usefixtures("_no_leak", "_no_authorities")
 
 SOON = 5.0
 HELLO = {"model": "m", "messages": [{"role": "user", "content": "Hello?"}]}

@@ -26,7 +26,7 @@ from tests.processes import wait_for
 
 from .failures import broken
 
-pytestmark = pytest.mark.usefixtures("_no_leak")
+pytestmark = pytest.mark.usefixtures("_no_leak", "_no_authorities")
 
 SOON = 5.0
 HASTILY = 0.1

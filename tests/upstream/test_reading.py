@@ -18,7 +18,7 @@ from app.upstream.account import Account
 from tests.far import Far, Peer, Script
 from tests.far.scripts import EVENTS, LAST, answering, chunked, holding, whole
 
-pytestmark = pytest.mark.usefixtures("_no_leak")
+pytestmark = pytest.mark.usefixtures("_no_leak", "_no_authorities")
 
 SOON = 5.0
 PATIENT = Settings(

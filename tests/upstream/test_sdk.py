@@ -17,7 +17,7 @@ from app.upstream.sdk import SDK
 from tests.far import Far
 from tests.far.scripts import EVENTS, answering, whole
 
-pytestmark = pytest.mark.usefixtures("_no_leak")
+pytestmark = pytest.mark.usefixtures("_no_leak", "_no_authorities")
 
 SOON = 5.0
 BODY = {"a": 1}

@@ -16,6 +16,8 @@ from tests.far import Far
 from tests.far.scripts import LAST, answering, chunked
 from tests.processes import printed
 
+pytestmark = pytest.mark.usefixtures("_no_authorities")
+
 BODY = {"model": "m", "messages": [{"role": "user", "content": "Hello?"}]}
 ANSWER = (
     chunked(b'data: {"choices":[{"delta":{"content":"Hi"},"finish_reason":"stop"}]}\n\n', b"data: [DONE]\n\n") + LAST
