@@ -21,6 +21,8 @@ from tests.servers import Server
 from tests.store.stores import FIRST, SECOND, THIRD, everything, query, settings
 from tests.store.supabase import ADA, BOB, EVE, make_profiles
 
+pytestmark = pytest.mark.usefixtures("_no_authorities")
+
 KEY = "gsk_a-canary-of-the-profile"
 VALUE_SENTENCE = "Error: groq_api_key must be 1 to 500 visible ASCII characters without a space.\n"
 

@@ -15,6 +15,8 @@ from app.config import DECLARED, SettingError, Settings
 from app.providers import PROVIDERS
 from tests.processes import ROOT, environment_without, free_port, procfile
 
+pytestmark = pytest.mark.usefixtures("_no_authorities")
+
 OF_GUNICORN = {"PORT", "WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS"}
 """Variables that gunicorn reads itself."""
 ANY_TEXT = {"AUTH_JWT_AUDIENCE", "AUTH_JWT_ISSUER", "NO_PROXY"}

@@ -17,6 +17,8 @@ from tests.login import identity
 from tests.login.users import command, with_login
 from tests.processes import Processes, Simulator, free_port, wait_for
 
+pytestmark = pytest.mark.usefixtures("_no_authorities")
+
 JWT = {
     "AUTH_JWT_SECRET": identity.SECRET,
     "AUTH_JWT_AUDIENCE": identity.AUDIENCE,
