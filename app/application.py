@@ -20,6 +20,8 @@ from .routes.service import Service
 from .store import Store
 from .streaming import Streams
 from .upstream import Upstream
+from .upstream.names import Names
+from .wait import find, start_thread
 
 logger = logging.getLogger(__name__)
 
@@ -53,8 +55,10 @@ def _service(settings: Settings, identify: Identify | None) -> Service:
     store = Store(settings, {field.name: key.name for key, field in own if field.is_endpoint})
     login = Login(settings, store, identify)
     bodies = MemoryBudget(settings.max_bodies_bytes)
-    sinks = (record.write_log_line,)
-    return Service(settings, store, login, Limiter(settings), Upstream(settings), Streams(settings), bodies, sinks)
+    upstream = Upstream(settings, Names(start_thread, find))
+    return Service(
+        settings, store, login, Limiter(settings), upstream, Streams(settings), bodies, (record.write_log_line,)
+    )
 
 
 def _prepare(service: Service) -> None:

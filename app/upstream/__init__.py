@@ -36,11 +36,11 @@ class Upstream:
     no such call uses a connection that was made without that check.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        """Take the timeouts; nothing is connected yet."""
+    def __init__(self, settings: Settings, names: Names | None = None) -> None:
+        """Take the timeouts, and the look-up for host names that users choose; nothing is connected yet."""
         self._settings = settings
         self._pool = Pool(settings)
-        self._guarded_pool = Pool(settings, public_only=True, names=Names())
+        self._guarded_pool = Pool(settings, public_only=True, names=names or Names())
         self._corrections = Corrections()
         self._sender = lru_cache(MAX_ADDRESSES)(self._find_sender)
 

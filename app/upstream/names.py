@@ -11,11 +11,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from io import FileIO
-from threading import Lock
+from threading import Lock, Thread
 from typing import Any
 
 from ..failure import Code, Failure
-from ..wait import Wait, find, start_thread
+from ..wait import Wait
 
 MAX_LOOKUPS = 32
 """How many look-ups of users' endpoints may run at once."""
@@ -28,11 +28,21 @@ Start = Callable[[Callable[[], None]], object]
 Find = Callable[[str, int], list[Any]]
 
 
+def start_thread(do: Callable[[], None]) -> None:
+    """Run a function in a daemon thread."""
+    Thread(target=do, daemon=True).start()
+
+
+def find(host: str, port: int) -> list[Any]:
+    """Look a name up; this blocks the thread."""
+    return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+
+
 class Names:
     """The look-ups under way.
 
-    The thread of a look-up takes no lock and uses atomic operations only: it is a native thread, while all others may
-    be greenlets, and these cannot wait for each other's locks.
+    The thread of a look-up takes no lock and uses atomic operations only: it may be a native thread while all others
+    are greenlets, and these cannot wait for each other's locks.
     """
 
     def __init__(self, start: Start = start_thread, find: Find = find) -> None:

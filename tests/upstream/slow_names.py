@@ -1,4 +1,4 @@
-"""Look up names that are never found, for twenty users and the operator, and then a name that is; print how it went."""
+"""Look up names for twenty users whose names are never found, and then a name that is; print what comes of it."""
 
 import _socket
 import socket
@@ -9,7 +9,7 @@ import gevent
 from gevent import monkey
 
 from app.upstream.names import Names
-from app.wait import wait_alone
+from app.wait import find, start_thread, wait_alone
 
 nap, resolve = monkey.get_original("time", "sleep"), _socket.getaddrinfo
 
@@ -22,21 +22,20 @@ def look_up(host: str, *rest: Any, **more: Any) -> Any:  # noqa: ANN401 - the sy
 
 
 _socket.getaddrinfo = look_up  # type: ignore[assignment]
-names = Names()
+theirs = Names(start_thread, find)
 
 
-def give_up(number: int, user: str | None) -> bool:
-    """Tell whether a name was given up."""
+def give_up(number: int) -> bool:
+    """Tell whether a user's name was given up."""
     try:
-        names.addresses(f"slow{number}", 80, time.monotonic() + 0.1, wait_alone, user)
+        theirs.addresses("slow", 80, time.monotonic() + 0.1, wait_alone, f"user{number}")
     except TimeoutError:
         return True
     return False
 
 
-asked = [gevent.spawn(give_up, number, user) for number in range(20) for user in (f"user{number}", None)]
-print(all(one.value for one in gevent.joinall(asked)))
+print(all(one.value for one in gevent.joinall([gevent.spawn(give_up, number) for number in range(20)])))
 until = time.monotonic() + 20
-for user in ("ada", None):
+for names, user in ((theirs, "ada"), (Names(), None)):
     print(names.addresses("quick", 80, until, wait_alone, user)[0][1])
 print(socket.getaddrinfo("quick", 80)[0][4], time.monotonic() < until)

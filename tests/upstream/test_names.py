@@ -123,7 +123,7 @@ def test_a_name_that_is_not_found_is_told_to_all_who_asked(names: Names, resolve
                 one.result()
 
 
-def test_slow_names_take_no_thread_of_the_loop() -> None:
+def test_slow_names_of_users_take_no_thread_of_the_loop() -> None:
     """Gevent has ten for all the names of a process, the database's among them."""
     said = printed("tests.upstream.slow_names", is_patched=True)
     assert said.split("\n")[:4] == ["True", "('127.0.0.1', 80)", "('127.0.0.1', 80)", "('127.0.0.1', 80) True"]
