@@ -63,7 +63,9 @@ TOGETHER = {"canaries", "contract", "login", "page", "providers", "routes", "sto
 """Folders whose tests share services: one worker runs them all, and starts each service once."""
 
 
-MEASURED = {"faults", "routes", "simulator", "store", "test_servers.py"}
+MEASURED = {
+    "faults", "providers", "routes", "simulator", "store", "test_boot.py", "test_mounting.py", "test_servers.py",
+}  # fmt: skip
 """Where coverage measures also what a test starts, which then takes half as long again: it runs lines of its own."""
 
 

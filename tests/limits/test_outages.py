@@ -121,7 +121,7 @@ OUTAGE = """
 import gevent, redis
 shared.TURNS = 25
 limiter.hit("user")
-redis.Redis.from_url(sys.argv[1]).execute_command("CLIENT", "PAUSE", "1500")
+redis.Redis.from_url(sys.argv[1]).execute_command("CLIENT", "PAUSE", "4000")
 def chat(number):
     started = time.monotonic()
     limiter.hit(str(number))
