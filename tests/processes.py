@@ -40,7 +40,7 @@ def wait_for(look: Callable[[], T | None], seconds: float | None = None) -> T:
         waited = time.monotonic() - started
         if waited > (seconds or START_SECONDS) and waited > (seconds or START_SECONDS) * slack():
             break
-        time.sleep(0.01)
+        time.sleep(min(0.01 + waited / 10, 0.1))
     assert found, f"not within {waited:.1f} s: {look!r} saw {found!r}"
     return found
 
