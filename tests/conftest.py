@@ -66,7 +66,9 @@ TOGETHER = {"canaries", "contract", "login", "page", "providers", "routes", "sto
 MEASURED = {
     "faults", "providers", "routes", "simulator", "store", "test_boot.py", "test_mounting.py", "test_servers.py",
 }  # fmt: skip
-"""Where coverage measures also what a test starts, which then takes half as long again: it runs lines of its own."""
+"""Where coverage measures also what a test starts, which then takes half as long again: it runs lines of its own.
+
+A service that several folders share is measured if it was started in one of these."""
 
 
 def place(nodeid: str) -> str:
@@ -106,8 +108,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Grouped |
 
 
 def pytest_configure() -> None:
-    """Let SIGTERM end the tests as Ctrl-C does: what they have started ends with them."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Let SIGTERM end the tests as Ctrl-C does, also in the background: what they have started ends with them."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from cryptography.fernet import Fernet
 
 from app.store import profiles
 from app.store.profiles import Profiles
-from tests.processes import ROOT, environment_without, wait_for
+from tests.processes import ROOT, environment_without
 from tests.store.stores import FIRST, SECOND, THIRD, OpenStore, at_once, patiently, query, sealed
 
 NAMES = [f"setting-{number:03}" for number in range(80)]
@@ -60,7 +60,8 @@ def test_a_rotation_that_is_killed_goes_on_where_it_stopped(open_store: OpenStor
     environment = environment_without({"DATABASE_URL": database_url, "VAULT_KEYS": f"{SECOND},{FIRST}"})
     rotate = subprocess.Popen([sys.executable, "-m", "tests.store.rotating"], cwd=ROOT, env=environment)
     first = "SELECT value FROM settings WHERE user_id = 'user-0' AND name = 'setting-000'"
-    wait_for(lambda: query(database_url, first) != [(before["user-0", "setting-000"],)], 60)
+    while query(database_url, first) == [(before["user-0", "setting-000"],)]:
+        assert rotate.poll() is None
     rotate.kill()
     assert rotate.wait() == -9
     done = sum(before[place] != value for place, value in sealed(database_url).items())
