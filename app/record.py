@@ -92,10 +92,16 @@ def write_log_line(record: Record) -> None:
         "attempts": trace.attempts,
     }
     text = msgspec.json.encode(line | ({"usage": trace.usage} if trace.usage else {})).decode()
-    if log.handlers == [_handler] and log.isEnabledFor(logging.INFO):
+    if log.isEnabledFor(logging.INFO) and _is_untouched():
         _stdout.write(f"{text}\n")  # a tenth of what `logging` needs, which also makes an object of the greenlet
     else:
         log.info("%s", text)
+
+
+def _is_untouched() -> bool:
+    """Tell whether the log is as `start_log` has left it, so that a line is all that a record would become."""
+    changed = log.filters or log.propagate or _handler.filters or _handler.formatter or _handler.level
+    return log.handlers == [_handler] and not changed
 
 
 def _outcome(error: BaseException | None) -> tuple[str, int]:

@@ -227,6 +227,32 @@ assert logging.lastResort is before
     assert done.stderr.decode() == expected
 
 
+@pytest.mark.parametrize(
+    ("change", "begin"),
+    [
+        ("", '{"event":"chat"'),
+        ("log.addFilter(lambda record: False)", ""),
+        ("log.handlers[0].setFormatter(logging.Formatter('> %(message)s'))", '> {"event":"chat"'),
+        ("log.addHandler(logging.StreamHandler(sys.stdout))", '{"event":"chat"'),
+        ("log.setLevel(logging.WARNING)", ""),
+    ],
+    ids=["as it is", "filter", "formatter", "handler", "level"],
+)
+def test_what_a_host_changes_in_the_log_counts(change: str, begin: str) -> None:
+    code = f"""
+import logging, sys
+from app import record
+record.start_log()
+log = logging.getLogger("app.record")
+{change}
+record.write_log_line(record.Record("request-1", "groq"))
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True, timeout=60)
+    lines = done.stdout.decode().splitlines()
+    assert [line.startswith(begin) for line in lines] == [True] * (bool(begin) + ("addHandler" in change))
+    assert done.stderr == b""
+
+
 @contextmanager
 def serving(folder: Path, *redirection: str, out: int | None = None) -> Iterator[Service]:
     """Start the service with its log where the test has it."""

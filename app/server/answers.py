@@ -51,14 +51,15 @@ _write_as_gunicorn = wsgi.Response.write
 
 def _write_body(response: Any, data: bytes) -> None:
     """Write a part of a body, with the first chunk also the headers."""
-    if response.headers_sent or not (response.chunked and data) or type(response) is not wsgi.Response:
+    is_first_chunk = type(response) is wsgi.Response and response.chunked and not response.headers_sent
+    if not (is_first_chunk and data and type(data) is bytes):
         _write_as_gunicorn(response, data)
         return
     fields = [f"{name}: {value}\r\n" for name, value in response.headers]
     head = "".join([*response.default_headers(), *fields, "\r\n"]).encode("latin-1")
-    _write(response.sock, head + b"%X\r\n%b\r\n" % (len(data), data))
     response.headers_sent = True
     response.sent += len(data)
+    _write(response.sock, head + b"%X\r\n%b\r\n" % (len(data), data))
 
 
 def _write(sock: Any, data: bytes, chunked: bool = False) -> None:  # noqa: FBT001, FBT002 - gunicorn's own

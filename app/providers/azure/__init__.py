@@ -30,8 +30,8 @@ _DEPLOYMENTS = _field(
 _DEPLOYMENT_OF = {
     model: Field(f"azure_openai_{name}_id", f"AZURE_GPT_{name.upper()}_NAME", forms.NAME, f"Deployment of {model}")
     for model, name in [
-        ("gpt-4-turbo-preview", "45_turbo"),
         ("gpt-3.5-turbo", "35_turbo"),
+        ("gpt-4-turbo-preview", "45_turbo"),
         ("gpt-4-vision-preview", "45_vision"),
     ]
 }
@@ -70,7 +70,7 @@ PROVIDER = Provider(
     base_url="",
     dialect=completions,
     families=models.AZURE,
-    models=tuple(_DEPLOYMENT_OF),
+    models=("gpt-4-turbo-preview", "gpt-3.5-turbo", "gpt-4-vision-preview"),
     fields=(_ENDPOINT, _API_VERSION, *_DEPLOYMENT_OF.values(), _DEPLOYMENTS),
     adapt=_to_deployment,
     place=_place,
